@@ -1,0 +1,60 @@
+"""One evaluation of the UNet under classifier-free guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from bridge.engine.condition import Conditioning
+from bridge.engine.sample import Predict
+from bridge.models.loaded import LoadedModel
+from krita_plugin.krita_bridge.wire.geometry import Extent
+
+
+def make_predictor(
+    model: LoadedModel,
+    timesteps: Sequence[float],
+    conditions: Sequence[Conditioning],
+    guidance: float,
+    picture: Extent,
+    extra: torch.Tensor | None = None,
+) -> Predict:
+    """The guided model output (Ho & Salimans, Classifier-free diffusion guidance, 2022).
+
+    `conditions` is (positive,) for guidance 1, which costs one evaluation and ignores any negative prompt, or
+    (positive, negative) above: negative + guidance * (positive - negative). `extra` are the channels after
+    the latents of a UNet trained to inpaint: mask and masked latents. `picture` is the working size, px.
+    """
+    batch = len(conditions)
+    tokens = torch.cat([condition.tokens for condition in conditions])
+    added = _added_conditions(model, conditions, picture)
+    at = torch.tensor(timesteps, dtype=torch.float32, device=model.device)
+
+    def predict(latents: torch.Tensor, index: int) -> torch.Tensor:
+        given = latents if extra is None else torch.cat([latents, extra], dim=1)
+        output: torch.Tensor = model.unet(
+            given.to(model.dtype).expand(batch, -1, -1, -1),
+            at[index],
+            encoder_hidden_states=tokens,
+            added_cond_kwargs=added,
+            return_dict=False,
+        )[0].to(latents.dtype)
+        if batch == 1:
+            return output
+        positive, negative = output.chunk(2)
+        return torch.lerp(negative, positive, guidance)
+
+    return predict
+
+
+def _added_conditions(
+    model: LoadedModel, conditions: Sequence[Conditioning], picture: Extent
+) -> dict[str, torch.Tensor] | None:
+    """What SDXL is told beside the tokens: pooled text, and original size, crop corner and target size."""
+    pooled = [condition.pooled for condition in conditions if condition.pooled is not None]
+    if not pooled:
+        return None
+    size = (picture.height, picture.width)
+    ids = torch.tensor([[*size, 0, 0, *size]], dtype=model.dtype, device=model.device)
+    return {"text_embeds": torch.cat(pooled), "time_ids": ids.expand(len(pooled), -1)}

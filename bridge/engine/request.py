@@ -1,0 +1,84 @@
+"""A job made complete and checked, before anything costly happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bridge.engine.schedule import steps_run
+from bridge.engine.types import Job, MaskU8, Snapshot
+from bridge.errors import BridgeError, Code
+from bridge.presets import Preset
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A request with its open ends filled in from the preset. `run` of `steps` steps are run."""
+
+    preset: str
+    prompt: str
+    negative_prompt: str
+    seed: int
+    steps: int
+    run: int
+    guidance: float
+    scheduler: str
+    strength: float
+
+
+def resolve(job: Job, preset: Preset) -> Settings:
+    """What to do. Without an image there is nothing to keep of it: the strength is 1."""
+    request = job.request
+    strength = 1.0 if job.snapshot.image is None else request.strength
+    steps = preset.steps if request.steps is None else request.steps
+    return Settings(
+        preset=preset.name,
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt or preset.negative_prompt,
+        seed=request.seed,
+        steps=steps,
+        run=steps_run(steps, strength),
+        guidance=preset.guidance if request.guidance is None else request.guidance,
+        scheduler=request.scheduler or preset.scheduler,
+        strength=strength,
+    )
+
+
+def selection(snapshot: Snapshot) -> MaskU8:
+    """The snapshot's mask, or all of its bounds selected when it has none.
+
+    Raises BridgeError (BAD_INPUT) when image or mask do not fit the bounds, or nothing is selected.
+    """
+    height, width = snapshot.bounds.height, snapshot.bounds.width
+    if snapshot.bounds.is_empty:
+        raise _nothing_selected()
+    if snapshot.image is not None:
+        _check("image", snapshot.image, (height, width, 4))
+    if snapshot.mask is None:
+        return np.full((height, width), 255, np.uint8)
+    _check("mask", snapshot.mask, (height, width))
+    if not snapshot.mask.any():
+        raise _nothing_selected()
+    return snapshot.mask
+
+
+def _check(
+    name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], shape: tuple[int, ...]
+) -> None:
+    if array.shape == shape and array.dtype == np.uint8:
+        return
+    found = " x ".join(map(str, reversed(array.shape[:2])))
+    raise BridgeError(
+        Code.BAD_INPUT,
+        f"The {name} is {found} px of {array.dtype}, but the area is {shape[1]} x {shape[0]} px of uint8.",
+        f"Give {'a' if name == 'mask' else 'an'} {name} of the area's size.",
+    )
+
+
+def _nothing_selected() -> BridgeError:
+    return BridgeError(
+        Code.BAD_INPUT,
+        "Nothing is selected.",
+        "Select the part to paint, or deselect to paint the whole canvas.",
+    )

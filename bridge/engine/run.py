@@ -1,0 +1,182 @@
+"""One job on its way through the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from bridge.engine import latent, mask, noise
+from bridge.engine.color import over_white, to_model
+from bridge.engine.composite import Compositor
+from bridge.engine.condition import Conditioning, PromptEncoder
+from bridge.engine.guidance import make_predictor
+from bridge.engine.plan import Plan, make_plan
+from bridge.engine.prefill import fill
+from bridge.engine.request import Settings
+from bridge.engine.resample import resize, to_working
+from bridge.engine.sample import Kept, noisy, sample
+from bridge.engine.schedule import Schedule, make_schedule
+from bridge.engine.types import ImageU8, IsCancelled, MaskU8, OnStep, Snapshot, StepReport
+from bridge.errors import BridgeError, Code
+from bridge.models.loaded import LoadedModel
+from bridge.pixels import tight_bounds
+from krita_plugin.krita_bridge.wire.geometry import Bounds
+
+_INPAINT_CHANNELS = 9
+
+
+class Run:
+    """Plans a job when made; `paint` does it. Use it inside torch.inference_mode()."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        encoder: PromptEncoder,
+        snapshot: Snapshot,
+        selection: MaskU8,
+        settings: Settings,
+    ) -> None:
+        source, box = snapshot.bounds, tight_bounds(selection)
+        target = Bounds(source.x + box.x, source.y + box.y, box.width, box.height)
+        self.plan: Plan = make_plan(source, target, model.resolution, model.latent_scale)
+        self._model = model
+        self._encoder = encoder
+        self._image = snapshot.image
+        self._selection = selection
+        self._settings = settings
+        self._compositor = Compositor(self.plan, snapshot.image, selection)
+        self._pace = _Pace(model.device)
+
+    def paint(self, on_step: OnStep, is_cancelled: IsCancelled) -> ImageU8:
+        """The layer of `plan.target`. Raises BridgeError."""
+        settings, model = self._settings, self._model
+        if settings.run == 0:
+            return self._compositor.unchanged()
+        schedule = make_schedule(
+            settings.scheduler, model.scheduler_config, settings.steps, settings.run
+        )
+        _stop_if(is_cancelled)
+        start, kept, extra = self._start(schedule)
+        predict = make_predictor(
+            model,
+            [step.timestep for step in schedule.steps],
+            self._conditions(),
+            settings.guidance,
+            self.plan.working,
+            extra,
+        )
+        _stop_if(is_cancelled)
+        after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))
+        latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
+        if not torch.isfinite(latents).all():
+            raise _not_finite()
+        return self._compositor.layer(latent.decode(model, latents))
+
+    def _start(self, schedule: Schedule) -> tuple[torch.Tensor, Kept | None, torch.Tensor | None]:
+        """The first sample, what is kept, and the extra channels of a UNet trained to inpaint."""
+        grain = self._noise(draw=0)
+        repainted = self._repainted()
+        inpaints = self._model.unet.config.in_channels == _INPAINT_CHANNELS
+        picture = None if self._image is None else to_working(over_white(self._image), self.plan)
+        extra = self._inpaint_channels(picture, repainted) if inpaints else None
+        start = grain * schedule.start_scale
+        if picture is None:
+            return start, None, extra
+        partly = bool((repainted == 0).any())
+        keeps = partly and not inpaints
+        anew = self._settings.strength == 1
+        if anew and not keeps:
+            return start, None, extra
+        if anew:
+            picture = fill(picture, self._pixels(repainted))
+        encoded = latent.encode(self._model, picture)
+        if not anew:
+            start = noisy(encoded, grain, schedule.steps[0])
+        kept = Kept(encoded, grain, repainted.to(self._model.device)) if keeps else None
+        return start, kept, extra
+
+    def _inpaint_channels(
+        self, picture: torch.Tensor | None, repainted: torch.Tensor
+    ) -> torch.Tensor:
+        """Mask and latents of the picture with mid grey in the mask, as such UNets were trained."""
+        hole = self._pixels(repainted)
+        signed = torch.zeros(1, 3, *hole.shape[-2:]) if picture is None else to_model(picture)
+        masked = latent.encode_signed(self._model, signed * (1 - hole))
+        return torch.cat([repainted.to(masked.device), masked], dim=1)
+
+    def _repainted(self) -> torch.Tensor:
+        if self._image is None:
+            height, width = self._latent_size()
+            return torch.ones(1, 1, height, width)
+        return mask.generated(self._selection, self.plan, self._model.latent_scale)
+
+    def _pixels(self, latent_mask: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(latent_mask, scale_factor=self._model.latent_scale, mode="nearest")
+
+    def _conditions(self) -> tuple[Conditioning, ...]:
+        settings = self._settings
+        if settings.guidance <= 1:
+            return (self._encoder.encode(settings.prompt),)
+        return self._encoder.pair(settings.prompt, settings.negative_prompt)
+
+    def _noise(self, draw: int) -> torch.Tensor:
+        channels = int(self._model.vae.config.latent_channels)
+        drawn = noise.gaussian(
+            self._settings.seed, self.plan.latent_origin, self._latent_size(), channels, draw
+        )
+        return drawn.float().to(self._model.device)
+
+    def _fresh_noise(self, index: int) -> torch.Tensor:
+        return self._noise(draw=index + 1)
+
+    def _latent_size(self) -> tuple[int, int]:
+        scale = self._model.latent_scale
+        return self.plan.working.height // scale, self.plan.working.width // scale
+
+    def _after_step(
+        self,
+        on_step: OnStep,
+        is_cancelled: IsCancelled,
+        steps: int,
+        index: int,
+        so_far: Callable[[], torch.Tensor],
+    ) -> None:
+        self._pace()
+        _stop_if(is_cancelled)
+        on_step(StepReport(index + 1, steps, partial(self._preview, so_far)))
+        _stop_if(is_cancelled)
+
+    def _preview(self, so_far: Callable[[], torch.Tensor]) -> tuple[ImageU8, Bounds]:
+        picture = self._model.preview_decoder(so_far()).float().clamp(0, 1).cpu()
+        return self._compositor.layer(resize(picture, self.plan.working)), self.plan.target
+
+
+class _Pace:
+    """Keeps a GPU's queue at most one step behind, so that a step reported is nearly done and cancelling works."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._is_cuda = device.type == "cuda"
+        self._before: torch.cuda.Event | None = None
+
+    def __call__(self) -> None:
+        if not self._is_cuda:
+            return
+        if self._before is not None:
+            self._before.synchronize()
+        self._before = torch.cuda.current_stream().record_event()
+
+
+def _stop_if(is_cancelled: IsCancelled) -> None:
+    if is_cancelled():
+        raise BridgeError(Code.CANCELLED, "The job was cancelled.")
+
+
+def _not_finite() -> BridgeError:
+    return BridgeError(
+        Code.INTERNAL,
+        "The model returned numbers that are no colours (NaN).",
+        "Try another scheduler or a lower guidance; if it stays, the checkpoint is damaged.",
+    )

@@ -1,0 +1,96 @@
+"""The sampling loop: from noise to a picture, in latents."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from bridge.engine.schedule import Prediction, Schedule, Step
+
+Predict = Callable[[torch.Tensor, int], torch.Tensor]
+"""The model's output for its scaled input (N x C x h x w) at the step of this index."""
+
+AfterStep = Callable[[int, Callable[[], torch.Tensor]], None]
+"""Told the index of the step just done and how to get the picture so far (x0, in latents)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What must stay: `latents` wherever `mask` (1 x 1 x h x w) is 0.
+
+    A UNet that was not trained to inpaint sees them with `noise` of the step's own level, after every step
+    (RePaint without resampling: Lugmayr et al., 2022).
+    """
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    mask: torch.Tensor
+
+    def put_back(self, sample: torch.Tensor, following: Step | None) -> torch.Tensor:
+        kept = self.latents if following is None else noisy(self.latents, self.noise, following)
+        return torch.lerp(kept, sample, self.mask)
+
+
+def noisy(latents: torch.Tensor, noise: torch.Tensor, step: Step) -> torch.Tensor:
+    """Latents with noise of the level at which `step` begins."""
+    return latents * step.signal + noise * step.noise
+
+
+def sample(
+    predict: Predict,
+    schedule: Schedule,
+    start: torch.Tensor,
+    fresh_noise: Callable[[int], torch.Tensor],
+    after_step: AfterStep,
+    kept: Kept | None = None,
+) -> torch.Tensor:
+    """Run `schedule` from the sample `start` (N x C x h x w) to latents without noise.
+
+    `fresh_noise(i)` is new noise for step i, asked for by schedulers that add some. `after_step` may
+    raise to stop.
+    """
+    samples: deque[torch.Tensor] = deque([start], maxlen=schedule.memory)
+    outputs: deque[torch.Tensor] = deque(maxlen=schedule.memory)
+    steps = schedule.steps
+    for index, step in enumerate(steps):
+        outputs.appendleft(predict(samples[0] * step.input_scale, index))
+        following = _combine(step, samples, outputs)
+        if step.fresh:
+            following.add_(fresh_noise(index), alpha=step.fresh)
+        if kept is not None:
+            following = kept.put_back(
+                following, steps[index + 1] if index + 1 < len(steps) else None
+            )
+        so_far = partial(denoised, schedule.prediction, step, samples[0], outputs[0])
+        samples.appendleft(following)
+        after_step(index, so_far)
+    return samples[0]
+
+
+def denoised(
+    prediction: Prediction, step: Step, sample: torch.Tensor, output: torch.Tensor
+) -> torch.Tensor:
+    """x0 as the model's output at a step implies it."""
+    signal, noise = step.signal * step.input_scale, step.noise * step.input_scale
+    if prediction is Prediction.SAMPLE:
+        return output
+    if prediction is Prediction.V:
+        return sample * (step.input_scale * signal) - output * noise
+    return (sample * step.input_scale - output * noise) / max(signal, 1e-4)
+
+
+def _combine(
+    step: Step, samples: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """The weighted sum that a step asks for; entry `lag` of each sequence is that of `lag` steps back."""
+    terms = [(outputs[weight.lag], weight.weight) for weight in step.outputs]
+    terms += [(samples[weight.lag], weight.weight) for weight in step.samples]
+    (first, weight), *others = terms
+    total = first * weight
+    for tensor, weight in others:
+        total.add_(tensor, alpha=weight)
+    return total

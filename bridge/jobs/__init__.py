@@ -1,0 +1,1 @@
+"""Jobs: their states, whose turn it is, and the process that paints them. Imports no torch."""

@@ -1,0 +1,76 @@
+"""What the bridge knows about each family of models: sizes, latents and how text is encoded.
+
+A family is what models of one architecture share. What differs between models of a family (input
+channels of the UNet, prediction type, the side it was trained at) stands in the model's own files.
+No torch here: the server process may import this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from bridge.models.loaded import Resolution
+
+
+class TextEncoding(Enum):
+    """How a prompt becomes the UNet's conditioning."""
+
+    CLIP_LAST = "clip_last"
+    """One CLIP text model: its last hidden state, after the final layer norm."""
+    TWO_CLIPS_PENULTIMATE = "two_clips_penultimate"
+    """SDXL: the second last hidden states of both text models side by side, the second one's pooled
+    projection, and six time ids (original size, crop corner, target size)."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """`native`: the side, px, that a full-size model of the family was trained at.
+
+    `multiple`: image sides are multiples of this many px. `latent_scale`: px per latent pixel.
+    """
+
+    name: str
+    label: str
+    native: int
+    multiple: int
+    latent_channels: int
+    latent_scale: int
+    text: TextEncoding
+    text_encoders: int
+    inputs: tuple[int, ...]
+    """Input channels of the UNet that the engine can feed: 4 latent, or 9 with mask and masked latents."""
+
+    def resolution(self, native: int) -> Resolution:
+        """Where a model of the family trained at the side `native` paints well.
+
+        Above one and a half of that side a UNet paints its subject twice.
+        """
+        return Resolution(native=native, max_pixels=(native * 3 // 2) ** 2, multiple=self.multiple)
+
+
+SD15 = Family(
+    name="sd15",
+    label="Stable Diffusion 1.5",
+    native=512,
+    multiple=8,
+    latent_channels=4,
+    latent_scale=8,
+    text=TextEncoding.CLIP_LAST,
+    text_encoders=1,
+    inputs=(4, 9),
+)
+
+SDXL = Family(
+    name="sdxl",
+    label="Stable Diffusion XL",
+    native=1024,
+    multiple=8,
+    latent_channels=4,
+    latent_scale=8,
+    text=TextEncoding.TWO_CLIPS_PENULTIMATE,
+    text_encoders=2,
+    inputs=(4, 9),
+)
+
+FAMILIES = {family.name: family for family in (SD15, SDXL)}

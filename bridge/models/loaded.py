@@ -1,0 +1,66 @@
+"""A model in memory: what every loader returns and all that the engine asks of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from bridge.models.families import Family
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The sizes at which a model paints well, px.
+
+    `native` is the side it was trained at: smaller crops are scaled up until their area is native x
+    native. Crops of more than `max_pixels` are scaled down to that area. Both sides of what it
+    paints are multiples of `multiple`, which is itself a multiple of the latent's scale.
+    """
+
+    native: int
+    max_pixels: int
+    multiple: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoder:
+    """A CLIP text encoder (CLIPTextModel or CLIPTextModelWithProjection) and its CLIPTokenizer."""
+
+    tokenizer: Any
+    model: Any
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """Weights on their device, in eval mode, without gradients.
+
+    `unet` is a UNet2DConditionModel that takes 4 latent channels, or 9 when it was trained to inpaint;
+    `vae` an AutoencoderKL or AutoencoderTiny, perhaps with a dtype of its own (float32 beside a
+    float16 `unet`, where float16 would overflow): the engine converts to `vae.dtype` and back.
+    `text` holds one encoder for SD 1.5 and two for SDXL, in the pipeline's order. `scheduler_config` is the model's own scheduler_config.json: its betas, prediction_type,
+    rescale_betas_zero_snr, timestep_spacing, steps_offset. `sha256` identifies the weights.
+
+    `preview_decoder` maps scaled latents (N x C x h x w, as the UNet sees them) to RGB
+    (N x 3 x H x W, float, about 0 to 1), at any resolution with the latents' aspect.
+    """
+
+    name: str
+    sha256: str
+    family: Family
+    resolution: Resolution
+    unet: Any
+    vae: Any
+    text: tuple[TextEncoder, ...]
+    scheduler_config: Mapping[str, Any]
+    preview_decoder: Callable[[torch.Tensor], torch.Tensor]
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def latent_scale(self) -> int:
+        """Pixels of the picture a latent stands for, each way."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))

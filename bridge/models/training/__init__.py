@@ -1,0 +1,16 @@
+"""How the embedded model is made: paint, train, export, measure.
+
+Reading order: ``colours`` and ``canvas`` (what a stroke is), ``things`` (what can be drawn),
+``scenes`` and ``captions`` (where things stand, how a painter would ask for them), ``painter``
+(one seed gives one painting), ``dataset`` (paintings as latents on disk), ``tokens`` and
+``networks`` (the model), ``decoder`` and ``denoiser`` (the two trainings), ``export``,
+``judge`` and ``evaluate``, ``card``.
+
+Nothing here is needed to run the model: what it makes is loaded by the same code as any other
+checkpoint. ``python -m bridge.models.training --help`` lists the steps.
+"""
+
+from __future__ import annotations
+
+DATA_VERSION = 2
+"""Raised whenever the painter, the captions or the latents change what a seed gives."""

@@ -1,0 +1,108 @@
+"""The model card: README.md beside the weights, generated from what was recorded and measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bridge.models.training.colours import NAMED
+from bridge.models.training.evaluate import SAMPLES
+from bridge.models.training.networks import NATIVE_SIDE
+from bridge.models.training.sampler import Sampling
+
+_TEXT = """\
+# The embedded model
+
+A small latent diffusion model in the Stable Diffusion 1.5 layout of diffusers, so that the bridge
+works offline, on a CPU, in seconds, and so that its tests are tests of real generation. It is
+loaded by the same code as any other checkpoint.
+
+![samples]({pictures})
+
+Two rows at 128 px, one at 192 px, not selected: {prompts}.
+
+- **Native size** {native} px; sides in multiples of 32 px; trained from 64 to 192 px.
+- **Parts** `UNet2DConditionModel` ({unet:.2f} MB), `CLIPTextModel` ({text:.2f} MB), `CLIPTokenizer`
+  with its own small vocabulary, `AutoencoderTiny` ({vae:.2f} MB), `DDIMScheduler` (v-prediction, zero
+  terminal SNR, trailing steps). fp16 safetensors.
+- **Latents** are colours: channels 0 to 2 are the mean red, green and blue of 8 x 8 pixels in -1..1
+  times the scaling factor, channel 3 is how much detail the block holds.
+- **Words it was trained on** sky, ground, grass, field, hill, sand, snow, water, lake, sea, mountains, clouds,
+  sun, moon, boat, house, tree, flower, apple, pear, lemon, bowl, bottle, vase, cup, table, wall,
+  background, circle, square, triangle, star; {colours}, light and dark; left, right; in the morning,
+  at noon, at sunset, at night. Any other text is accepted.
+- **Good settings** {steps} steps, guidance {guidance:g}.
+
+## How it was made
+
+`{script}`, data version {data_version}, seed {seed}. Data: {data}.
+
+| part | images seen | optimiser steps | wall seconds | starts |
+|---|---|---|---|---|
+{runs}
+
+The wall time is that of processes at low priority on a machine shared with others. Batches depend on how
+often a training was stopped and started again, so a new run gives other weights of the same kind.
+{note}
+## What was measured
+
+Seeds and scenes were never trained on. The judge (`bridge/models/training/judge.py`) measures colours
+and outlines in the pixels and knows nothing of the model. {steps} steps, guidance {guidance:g}.
+
+| measure | passed | rate | 95 % interval |
+|---|---|---|---|
+{rates}
+
+{figures}
+
+Do not rely on rates below one half above, nor on what was not measured: that a thing has its outline,
+left and right, counts, two things of different colours, words it was not trained on.
+
+## Files
+
+| file | sha256 |
+|---|---|
+{files}
+"""
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def write_card(folder: Path) -> None:
+    """Needs ``provenance.json`` (by export), ``evaluation.json`` and ``samples.png`` (by evaluate)."""
+    made: dict[str, Any] = json.loads((folder / "provenance.json").read_text())
+    measured: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())
+    sizes = {path: (folder / path).stat().st_size / 1e6 for path in made["sha256"]}
+    part = {path.split("/")[0]: size for path, size in sizes.items()}
+    text = _TEXT.format(
+        pictures="samples.png",
+        prompts=", ".join(f'"{p}"' for p in SAMPLES),
+        native=NATIVE_SIDE,
+        unet=part["unet"],
+        text=part["text_encoder"],
+        vae=part["vae"],
+        colours=", ".join(NAMED),
+        steps=Sampling().steps,
+        guidance=Sampling().guidance,
+        script=made["script"],
+        data_version=made["data_version"],
+        seed=made["seed"],
+        data=made["data"],
+        note=f"\n{made['note']}\n" if made["note"] else "",
+        runs="\n".join(_row(name, *run.values()) for name, run in made["runs"].items()),
+        rates="\n".join(
+            _row(
+                r["name"],
+                f"{r['hits']} of {r['of']}",
+                f"{100 * r['hits'] / r['of']:.0f} %",
+                f"{100 * r['low']:.0f} to {100 * r['high']:.0f} %",
+            )
+            for r in measured["rates"]
+        ),
+        figures="\n".join(f"{f['name']}: {f['value']} {f['unit']}." for f in measured["figures"]),
+        files="\n".join(_row(f"`{p}`", f"`{digest}`") for p, digest in made["sha256"].items()),
+    )
+    (folder / "README.md").write_text(text)

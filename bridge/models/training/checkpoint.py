@@ -1,0 +1,73 @@
+"""Training state in safetensors: weights, averages and optimiser moments by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from bridge.models.training.schedule import Average
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The fused optimiser walks memory, so moments must lie as their weights do (channels last)."""
+    if tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter).copy_(tensor)
+
+
+class Checkpoint:
+    """The whole state of one training. ``counts`` travels as metadata (images, steps, seconds)."""
+
+    def __init__(
+        self, modules: dict[str, nn.Module], average: Average, optimiser: torch.optim.Optimizer
+    ) -> None:
+        self._modules = modules
+        self._average = average
+        self._optimiser = optimiser
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        parameters: list[nn.Parameter] = []
+        for prefix, module in self._modules.items():
+            for name, parameter in module.named_parameters():
+                yield f"weights.{prefix}.{name}", parameter.data
+                parameters.append(parameter)
+        for i, value in enumerate(self._average.values):
+            yield f"average.{i}", value
+        for i, parameter in enumerate(parameters):
+            state = self._optimiser.state.get(parameter, {})
+            for key in _MOMENTS:
+                if key in state:
+                    yield f"optimiser.{i}.{key}", state[key]
+
+    def save(self, path: Path, counts: dict[str, float]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        tensors = {name: tensor.contiguous() for name, tensor in self._tensors()}
+        save_file(tensors, partial, {"counts": json.dumps(counts)})
+        partial.replace(path)
+
+    @torch.no_grad()
+    def load(self, path: Path) -> dict[str, float]:
+        """Restores everything in place. The optimiser must hold the modules' parameters in order."""
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+            parameters = [p for m in self._modules.values() for p in m.parameters()]
+            for i, parameter in enumerate(parameters):
+                if f"optimiser.{i}.step" in names:
+                    self._optimiser.state[parameter] = {
+                        key: _laid_out_like(parameter, file.get_tensor(f"optimiser.{i}.{key}"))
+                        for key in _MOMENTS
+                    }
+            for name, tensor in self._tensors():
+                if not name.startswith("optimiser."):
+                    tensor.copy_(file.get_tensor(name))
+            counts: dict[str, float] = json.loads(file.metadata()["counts"])
+            return counts

@@ -1,0 +1,77 @@
+"""Paintings as latents, in shards on disk: painted once, read many times."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bridge.models.training import DATA_VERSION
+from bridge.models.training.networks import Net
+from bridge.models.training.painter import paint
+
+CAPTIONS = 4
+SIZES: tuple[tuple[int, int], ...] = (
+    *((64, 64),) * 5,
+    (96, 96),
+    *((128, 128),) * 4,
+    (192, 128),
+    (160, 160),
+)
+"""Width and height of shard number n is ``SIZES[n % len(SIZES)]``.
+
+Words are learned on small pictures, which cost a quarter; composition on the native size; and the
+larger ones keep one house one house.
+"""
+
+PIXELS_PER_SHARD = 1024 * 128 * 128
+HELD_OUT = 10_000_000_000
+"""Seeds from here on are never trained on."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """``latents`` n x 4 x H/8 x W/8 float32, scaled; ``captions`` n tuples of CAPTIONS texts."""
+
+    latents: Tensor
+    captions: tuple[tuple[str, ...], ...]
+
+
+def to_tensor(images: np.ndarray) -> Tensor:
+    """N x H x W x 3 uint8 -> N x 3 x H x W float32 in -1..1."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def images_of(number: int) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
+    """The shard's paintings, N x H x W x 3 uint8, and their captions."""
+    width, height = SIZES[number % len(SIZES)]
+    count = PIXELS_PER_SHARD // (width * height)
+    paintings = [paint(number * 100_000 + i, width, height, CAPTIONS) for i in range(count)]
+    return np.stack([p.image for p in paintings]), tuple(p.captions for p in paintings)
+
+
+def load_shard(folder: Path, number: int, vae: Net) -> Shard:
+    """Reads shard ``number``, painting and encoding it first where it is missing."""
+    path = folder / f"v{DATA_VERSION}" / f"{number:05d}.safetensors"
+    if not path.exists():
+        _paint_shard(path, number, vae)
+    with safe_open(path, framework="pt") as file:
+        captions = tuple(tuple(c) for c in json.loads(file.metadata()["captions"]))
+        return Shard(file.get_tensor("latents").float(), captions)
+
+
+@torch.inference_mode()
+def _paint_shard(path: Path, number: int, vae: Net) -> None:
+    images, captions = images_of(number)
+    parts = [vae.encode(to_tensor(part)).latents for part in np.array_split(images, 32)]
+    latents = torch.cat(parts) * vae.config.scaling_factor
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({"latents": latents.half().contiguous()}, partial, {"captions": json.dumps(captions)})
+    partial.replace(path)

@@ -1,0 +1,80 @@
+"""The plain DDIM loop that the evaluation uses. The bridge's own loop is ``bridge.engine``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bridge.models.training.dataset import to_tensor
+from bridge.models.training.denoiser import tokenize
+from bridge.models.training.networks import Net
+
+
+@dataclass(frozen=True)
+class Sampling:
+    steps: int = 20
+    guidance: float = 6.0
+    width: int = 128
+    height: int = 128
+
+
+def load(folder: Path) -> Net:
+    """The folder as any Stable Diffusion checkpoint, in float32 (a CPU has no fast fp16)."""
+    return StableDiffusionPipeline.from_pretrained(
+        str(folder), safety_checker=None, torch_dtype=torch.float32, local_files_only=True
+    )
+
+
+@torch.inference_mode()
+def generate(
+    pipe: Net,
+    prompts: list[str],
+    seeds: list[int],
+    how: Sampling,
+    start: NDArray[np.uint8] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    strength: float = 1.0,
+) -> NDArray[np.uint8]:
+    """N pictures, N x H x W x 3 uint8 sRGB.
+
+    ``start`` (N x H x W x 3 uint8) makes it image to image. With ``mask`` (N x H x W, true where to
+    paint) the rest follows ``start``: at every step its latents are replaced by the noised known
+    ones (Lugmayr et al. 2022, without resampling).
+    """
+    texts = tokenize(pipe.tokenizer, ["" for _ in prompts] + prompts)
+    context = pipe.text_encoder(texts).last_hidden_state
+    shape = (4, how.height // 8, how.width // 8)
+    noise = torch.stack(
+        [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+    pipe.scheduler.set_timesteps(how.steps)
+    times = pipe.scheduler.timesteps[how.steps - round(how.steps * strength) :]
+    latents, known, hole = noise, None, None
+    if start is not None:
+        known = pipe.vae.encode(to_tensor(start)).latents * pipe.vae.config.scaling_factor
+        latents = pipe.scheduler.add_noise(known, noise, times[:1])
+    if mask is not None:
+        hole = torch.nn.functional.max_pool2d(torch.from_numpy(mask)[:, None].float(), 8)
+    for time in times:
+        if known is not None and hole is not None:
+            latents = latents * hole + pipe.scheduler.add_noise(known, noise, time[None]) * (
+                1 - hole
+            )
+        both = pipe.unet(latents.repeat(2, 1, 1, 1), time, context).sample
+        free, led = both.chunk(2)
+        velocity = free + how.guidance * (led - free)
+        latents = pipe.scheduler.step(velocity, time, latents).prev_sample
+    return to_images(pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample)
+
+
+def to_images(tensor: Tensor) -> NDArray[np.uint8]:
+    """N x 3 x H x W in -1..1 -> N x H x W x 3 uint8."""
+    scaled = tensor.add(1).mul(127.5).round().clamp(0, 255)
+    pixels: NDArray[np.uint8] = scaled.permute(0, 2, 3, 1).to(torch.uint8).numpy()
+    return pixels

@@ -1,0 +1,27 @@
+"""What the command line, the worker and the engine all do with arrays of pixels: numpy only, no torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bridge.engine.types import ImageU8, MaskU8
+from krita_plugin.krita_bridge.wire.geometry import Bounds
+
+
+def swap_red_and_blue(image: ImageU8) -> ImageU8:
+    """RGBA to BGRA or back: H x W x 4 uint8, always a new contiguous array."""
+    swapped = np.empty(image.shape, np.uint8)
+    swapped[..., 0] = image[..., 2]
+    swapped[..., 1] = image[..., 1]
+    swapped[..., 2] = image[..., 0]
+    swapped[..., 3] = image[..., 3]
+    return swapped
+
+
+def tight_bounds(mask: MaskU8) -> Bounds:
+    """The smallest rectangle round all pixels above 0, relative to the mask; empty when there are none."""
+    rows, columns = (np.flatnonzero(mask.max(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return Bounds(0, 0, 0, 0)
+    top, left = int(rows[0]), int(columns[0])
+    return Bounds(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)

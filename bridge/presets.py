@@ -1,0 +1,219 @@
+"""Presets: a name for a model and how to sample from it, one TOML file each.
+
+The packaged ones lie in `presets/` of the repository; the painter's own in the folder `presets` of the
+bridge's home, where a file of the same name takes the packaged one's place.
+Imports no torch, numpy or diffusers: the server process lists presets, only the worker loads models.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import BridgeError, Code
+from bridge.toml_table import Table
+from krita_plugin.krita_bridge.wire import limits
+from krita_plugin.krita_bridge.wire.messages import PresetInfo
+
+DEFAULT_PRESET = "embedded"
+
+_MAX_FILE_BYTES = 64 * 1024
+_MIN_NATIVE, _MAX_NATIVE = 64, 4096
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
+_VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """The small model that comes with the bridge."""
+
+    @property
+    def label(self) -> str:
+        return "embedded model"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder in diffusers layout. `variant` picks files such as `model.fp16.safetensors`."""
+
+    path: Path
+    variant: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A checkpoint in one .safetensors file, in the original layout.
+
+    `config`: a folder in diffusers layout whose configurations (and tokenizers, where it has them)
+    describe the model; None for a plain SD 1.5 or SDXL one, of which the bridge has them.
+    """
+
+    path: Path
+    config: Path | None = None
+
+    @property
+    def label(self) -> str:
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A repository of the hub in diffusers layout; fetched once, then read from the hub's cache."""
+
+    repository: str
+    revision: str = "main"
+    variant: str | None = None
+
+    @property
+    def label(self) -> str:
+        return self.repository
+
+
+ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
+
+
+@dataclass(frozen=True)
+class Preset:
+    """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
+    `negative_prompt` are used where a request leaves them open."""
+
+    name: str
+    label: str
+    model: ModelSource
+    native: int
+    steps: int
+    guidance: float
+    scheduler: str
+    negative_prompt: str = ""
+
+    @property
+    def info(self) -> PresetInfo:
+        """As the docker shows it."""
+        return PresetInfo(
+            name=self.name,
+            label=self.label,
+            model=self.model.label,
+            native=self.native,
+            steps=self.steps,
+            guidance=self.guidance,
+            scheduler=self.scheduler,
+        )
+
+
+def packaged_folder() -> Path:
+    """Where the presets that come with the bridge lie: inside the wheel, or in the repository."""
+    here = Path(__file__).resolve().parent
+    inside = here / "presets"
+    return inside if inside.is_dir() else here.parent / "presets"
+
+
+def load_presets(
+    extra_dir: Path | None = None,
+    *,
+    on_bad: Callable[[BridgeError], None] | None = None,
+) -> dict[str, Preset]:
+    """All presets by name, the default one first, then by label.
+
+    A file that is no preset raises BridgeError; with `on_bad`, a bad file of `extra_dir` is
+    reported to it instead and left out.
+    """
+    found = {preset.name: preset for preset in map(read_preset, _files(packaged_folder()))}
+    for path in _files(extra_dir) if extra_dir is not None else []:
+        try:
+            preset = read_preset(path)
+        except BridgeError as error:
+            if on_bad is None:
+                raise
+            on_bad(error)
+        else:
+            found[preset.name] = preset
+    ordered = sorted(found.values(), key=lambda p: (p.name != DEFAULT_PRESET, p.label.casefold()))
+    return {preset.name: preset for preset in ordered}
+
+
+def read_preset(path: Path) -> Preset:
+    """One preset; its name is the file's. Raises BridgeError naming the file and the key at fault."""
+    if _NAME.fullmatch(path.stem) is None:
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"The preset file {path} has a name that cannot be used.",
+            "Use small letters, digits, - and _ only, 64 at most.",
+        )
+    top = Table(path, "", _read_toml(path))
+    sampling = top.table("sampling")
+    preset = Preset(
+        name=path.stem,
+        label=top.text("label", most=limits.MAX_NAME_CHARACTERS),
+        model=_read_source(top.table("model"), path.parent),
+        native=top.whole("native", _MIN_NATIVE, _MAX_NATIVE),
+        steps=sampling.whole("steps", 1, limits.MAX_STEPS),
+        guidance=sampling.number("guidance", 0.0, limits.MAX_GUIDANCE),
+        scheduler=sampling.text("scheduler", most=limits.MAX_NAME_CHARACTERS),
+        negative_prompt=sampling.text(
+            "negative_prompt", default="", most=limits.MAX_PROMPT_CHARACTERS
+        ),
+    )
+    sampling.refuse_unknown_keys()
+    top.refuse_unknown_keys()
+    return preset
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.toml")) if folder.is_dir() else []
+
+
+def _read_toml(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+        if len(data) > _MAX_FILE_BYTES:
+            raise ValueError(f"it is larger than {_MAX_FILE_BYTES // 1024} KiB")
+        return tomllib.loads(data.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"The preset file {path} cannot be read: {error}.",
+            "Mend or remove the file.",
+        ) from error
+
+
+def _read_source(table: Table, base: Path) -> ModelSource:
+    """The `[model]` table: exactly one of embedded, folder, file, repo, and what goes with it."""
+    kinds = [key for key in ("embedded", "folder", "file", "repo") if key in table]
+    if len(kinds) != 1:
+        raise table.error("", "must name exactly one of embedded, folder, file or repo")
+    source: ModelSource
+    if kinds == ["embedded"]:
+        if table.flag("embedded") is not True:
+            raise table.error("embedded", "must be true, or left out")
+        source = EmbeddedModel()
+    elif kinds == ["folder"]:
+        source = ModelFolder(
+            path=table.path("folder", base),
+            variant=table.optional_matching("variant", _VARIANT),
+        )
+    elif kinds == ["file"]:
+        source = ModelFile(
+            path=table.path("file", base),
+            config=table.path("config", base) if "config" in table else None,
+        )
+    else:
+        repository = table.matching("repo", _REPOSITORY)
+        if ".." in repository:
+            raise table.error("repo", "is not of the form owner/name")
+        source = HubModel(
+            repository=repository,
+            revision=table.matching("revision", _REVISION, "main"),
+            variant=table.optional_matching("variant", _VARIANT),
+        )
+    table.refuse_unknown_keys()
+    return source

@@ -1,0 +1,324 @@
+"""All jobs of all clients: takes them in, gives one at a time to the worker, tells who watches them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bridge.errors import BridgeError, Code
+from bridge.jobs.queue import FairQueue, JobKey
+from bridge.jobs.states import Event, after
+from bridge.jobs.supervisor import Supervisor, WorkerExit
+from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, encode
+from krita_plugin.krita_bridge.wire.messages import (
+    Accepted,
+    Cancel,
+    Ended,
+    EngineState,
+    EngineStatus,
+    Fault,
+    JobState,
+    Message,
+    Preview,
+    Progress,
+    Result,
+    ServerMessage,
+    Submit,
+    Unknown,
+)
+
+from .outbox import Outbox
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING_JOBS = 256
+"""Jobs of one client that may wait at a time."""
+
+MAX_WAITING_BYTES = 1 << 30
+"""Bytes of pixels of all waiting jobs; a single job is always taken."""
+
+_REMEMBERED_ENDS = 1024
+_ATTEMPTS = 2
+
+
+@dataclass
+class _Record:
+    """A job that has not ended in the store: waiting, running, being saved, or ended without a result."""
+
+    key: JobKey
+    payload: Sequence[Buffer]
+    previews: bool
+    state: JobState = JobState.QUEUED
+    attempts: int = 0
+    position: int = -1
+    ended: Ended | None = None
+    watchers: list[Outbox] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return sum(memoryview(buffer).nbytes for buffer in self.payload)
+
+    def tell(self, message: ServerMessage) -> None:
+        for watcher in self.watchers:
+            watcher.put(message)
+
+    def tell_position(self, position: int) -> None:
+        if position != self.position:
+            self.position = position
+            self.tell(Accepted(self.key.job, position))
+
+
+class Dispatcher:
+    """Lives on the event loop. Answers go to the watcher that asked; news to all that watch the job."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._worker: Supervisor | None = None
+        self._records: OrderedDict[JobKey, _Record] = OrderedDict()
+        self._queue = FairQueue()
+        self._watchers: list[Outbox] = []
+        self._running: _Record | None = None
+        self._worker_ready = False
+        self._gave_up = False
+        self._saving: set[asyncio.Task[None]] = set()
+        self._save_turn = asyncio.Lock()
+        self.status = EngineStatus(EngineState.STARTING, "The model process is starting.")
+
+    def attach(self, worker: Supervisor) -> None:
+        """Name the worker that jobs go to."""
+        self._worker = worker
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job waits, runs or is being saved."""
+        return bool(self._queue) or self._running is not None or bool(self._saving)
+
+    async def settle(self) -> None:
+        """Wait until the results in hand are saved."""
+        if self._saving:
+            await asyncio.wait(self._saving)
+
+    # ---- clients
+
+    def join(self, watcher: Outbox) -> None:
+        """Tell the watcher of every change of status from now on."""
+        self._watchers.append(watcher)
+
+    def leave(self, watcher: Outbox) -> None:
+        """The connection is gone; its jobs go on."""
+        self._watchers.remove(watcher)
+        for record in self._records.values():
+            if watcher in record.watchers:
+                record.watchers.remove(watcher)
+
+    def submit(self, client: str, submit: Submit, payload: Sequence[Buffer], by: Outbox) -> None:
+        """Take a job in; `payload` is its Submit frame. Known jobs are answered with where they are.
+
+        Raises BridgeError when too much waits already.
+        """
+        key = JobKey(client, submit.job)
+        if self._answer_known(key, by):
+            return
+        record = _Record(key, payload, submit.previews, watchers=[by])
+        self._check_room(record)
+        self._records[key] = record
+        self._queue.push(key)
+        record.tell_position(self._position(key))
+        if self._gave_up and self._worker is not None:
+            self._worker.revive()
+        self._dispatch()
+
+    def resume(self, client: str, job: str, by: Outbox) -> None:
+        """Answer where a job is, and send its news to this watcher too."""
+        if not self._answer_known(JobKey(client, job), by):
+            by.put(Unknown(job))
+
+    def cancel(self, client: str, job: str, by: Outbox) -> None:
+        """End a job now. The worker notices within one step; what it still sends is thrown away."""
+        key = JobKey(client, job)
+        record = self._records.get(key)
+        if record is None or record.state not in (JobState.QUEUED, JobState.RUNNING):
+            self.resume(client, job, by)
+            return
+        if by not in record.watchers:
+            record.watchers.append(by)
+        if record.state is JobState.RUNNING and self._worker is not None:
+            self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
+        self._queue.remove(key)
+        self._end(record, Event.CANCEL, Code.CANCELLED, "The job was cancelled.")
+
+    def acknowledge(self, client: str, job: str) -> None:
+        """The client has the result safe."""
+        self._store.forget(JobKey(client, job))
+
+    def _answer_known(self, key: JobKey, by: Outbox) -> bool:
+        if key in self._store:
+            by.put_result(key)
+            return True
+        record = self._records.get(key)
+        if record is None:
+            return False
+        if record.ended is not None:
+            by.put(record.ended)
+            return True
+        if by not in record.watchers:
+            record.watchers.append(by)
+        by.put(Accepted(key.job, self._position(key)))
+        return True
+
+    def _check_room(self, record: _Record) -> None:
+        if self._store.memory_full:
+            raise BridgeError(
+                Code.DISK_FULL,
+                "The disk is full, and no more results can be kept in memory.",
+                "Free some disk space, or apply or discard the results you have.",
+            )
+        waiting = sum(self._records[key].size for key in self._queue.order())
+        too_many = self._queue.count(record.key.client) >= MAX_WAITING_JOBS
+        if too_many or (waiting and waiting + record.size > MAX_WAITING_BYTES):
+            raise BridgeError(
+                Code.BUSY,
+                f"{len(self._queue)} jobs are waiting already.",
+                "Wait for some of them, or cancel them.",
+            )
+
+    def _position(self, key: JobKey) -> int:
+        order = self._queue.order()
+        return order.index(key) + (self._running is not None) if key in order else 0
+
+    # ---- the worker
+
+    @property
+    def has_job_in_hand(self) -> bool:
+        """Whether the worker has a job (a cancelled one too, until the worker has let go of it)."""
+        return self._running is not None
+
+    def worker_starting(self) -> None:
+        self._gave_up = False
+        self._set_status(EngineStatus(EngineState.STARTING, "The model process is starting."))
+
+    def worker_said(self, message: Message, frame: Frame, data: bytes) -> None:
+        if isinstance(message, EngineStatus):
+            self._set_status(message)
+            if message.state in (EngineState.READY, EngineState.FAILED):
+                self._worker_ready = True
+                self._dispatch()
+            return
+        record = self._running
+        if record is None or getattr(message, "job", None) != record.key.job:
+            log.error("the worker spoke of a job it does not have: %s", type(message).__name__)
+            return
+        if isinstance(message, (Result, Ended)):
+            self._running = None
+        if record.state is JobState.RUNNING:
+            self._worker_on_job(record, message, data)
+        self._dispatch()
+
+    def worker_died(self, exit_: WorkerExit) -> None:
+        """Give the job in hand one more try; after a crash loop let nothing wait for ever."""
+        self._worker_ready = False
+        record, self._running = self._running, None
+        if record is not None and record.state is JobState.RUNNING:
+            if record.attempts < _ATTEMPTS:
+                record.state = after(record.state, Event.RETRY)
+                self._queue.push_front(record.key)
+                record.tell_position(0)
+            else:
+                self._fail(record, exit_)
+        if exit_.gave_up:
+            self._gave_up = True
+            sentence = "The model process cannot start: `krita-bridge doctor` and the log say why."
+            self._set_status(EngineStatus(EngineState.FAILED, sentence))
+            while (key := self._queue.take()) is not None:
+                self._fail(self._records[key], exit_)
+
+    def _worker_on_job(self, record: _Record, message: Message, data: bytes) -> None:
+        if isinstance(message, Result):
+            record.state = after(record.state, Event.FINISH)
+            record.payload = ()
+            task = asyncio.get_running_loop().create_task(self._keep(record, data))
+            self._saving.add(task)
+            task.add_done_callback(self._saving.discard)
+        elif isinstance(message, Ended):
+            cancelled = message.state is JobState.CANCELLED
+            self._settle_end(record, Event.CANCEL if cancelled else Event.FAIL, message)
+        elif isinstance(message, Progress):
+            record.tell(message)
+        elif isinstance(message, Preview) and record.previews:
+            for watcher in record.watchers:
+                watcher.put_preview(record.key.job, data)
+
+    async def _keep(self, record: _Record, data: bytes) -> None:
+        async with self._save_turn:  # results are told of in the order in which they were finished
+            not_kept = await asyncio.to_thread(self._store.save, record.key, data)
+        del self._records[record.key]
+        for watcher in record.watchers:
+            if not_kept is not None:
+                watcher.put(Fault(Code.DISK_FULL.value, not_kept.sentence, not_kept.hint))
+            watcher.drop_news_of(record.key.job)
+            watcher.put_result(record.key)
+
+    def _dispatch(self) -> None:
+        if self._running is not None or not self._worker_ready or self._worker is None:
+            return
+        key = self._queue.take()
+        if key is None:
+            return
+        record = self._records[key]
+        record.state = after(record.state, Event.START)
+        record.attempts += 1
+        self._running = record
+        self._worker.send(record.payload)
+        for position, waiting in enumerate((key, *self._queue.order())):
+            self._records[waiting].tell_position(position)
+
+    # ---- ends
+
+    def _fail(self, record: _Record, exit_: WorkerExit) -> None:
+        sentence, hint = _death_notice(exit_)
+        self._end(record, Event.FAIL, Code.WORKER_DIED, sentence, hint)
+
+    def _end(
+        self, record: _Record, event: Event, code: Code, sentence: str, hint: str = ""
+    ) -> None:
+        state = after(record.state, event)
+        self._settle_end(record, event, Ended(record.key.job, state, code.value, sentence, hint))
+
+    def _settle_end(self, record: _Record, event: Event, ended: Ended) -> None:
+        record.state = after(record.state, event)
+        record.ended = ended
+        record.payload = ()
+        for watcher in record.watchers:
+            watcher.drop_news_of(record.key.job)
+            watcher.put(ended)
+        record.watchers = []
+        self._forget_old_ends()
+
+    def _forget_old_ends(self) -> None:
+        ended = [key for key, record in self._records.items() if record.ended is not None]
+        for key in ended[: max(0, len(ended) - _REMEMBERED_ENDS)]:
+            del self._records[key]
+
+    def _set_status(self, status: EngineStatus) -> None:
+        if status == self.status:
+            return
+        self.status = status
+        for watcher in self._watchers:
+            watcher.put(status)
+
+
+def _death_notice(exit_: WorkerExit) -> tuple[str, str]:
+    if exit_.code == -9:
+        return (
+            "The system ended the model process, most likely because memory ran out.",
+            "Select a smaller area or close other programs, then try again.",
+        )
+    return (
+        "The model process stopped unexpectedly.",
+        "Try again; if it happens again, `krita-bridge doctor` and the log say more.",
+    )

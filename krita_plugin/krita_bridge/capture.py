@@ -1,0 +1,113 @@
+"""Reading a part of the canvas in strips, between the painter's strokes. Knows neither Krita nor Qt.
+
+A capture is a generator that `turns.py` runs a few milliseconds at a time: it yields how many seconds it
+wants to wait before it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generator, List, Optional, Protocol, Tuple
+
+from .strips import strips
+from .wire.geometry import Bounds, Extent, context_bounds
+from .wire.messages import MessageError
+
+POLL_SECONDS = 0.02
+"""How often a capture looks whether the stroke that it waits for has ended."""
+
+LEAST_SELECTED = 16
+"""Fewer pixels than these, px, are a slip of the hand and no place for a picture."""
+
+
+class Pixels(Protocol):
+    """A document that can be read."""
+
+    def is_idle(self) -> bool:
+        """Whether no stroke is being painted and the projection is up to date."""
+
+    def read_image(self, area: Bounds) -> bytes:
+        """What the painter sees in `area`: BGRA uint8, straight alpha, sRGB, rows from the top."""
+
+    def read_mask(self, area: Bounds) -> bytes:
+        """The selection in `area`: one byte a pixel, 255 selected."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to read: `bounds` of the canvas, with or without its image and the selection's mask."""
+
+    canvas: Extent
+    bounds: Bounds
+    reads_image: bool
+    reads_mask: bool
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was read: the rows of `plan.bounds` in strips; None where the plan did not ask for it."""
+
+    plan: Plan
+    image: Optional[Tuple[bytes, ...]]
+    mask: Optional[Tuple[bytes, ...]]
+
+
+class NothingSelected(Exception):
+    """The mask that was read has no selected pixel; the text is a sentence for the painter."""
+
+
+def plan_capture(canvas: Extent, selection: Optional[Bounds], native: int, strength: float) -> Plan:
+    """Decide what a job needs of the canvas.
+
+    `selection` is the selection's bounding box, None when there is none, `native` the model's own side,
+    px. A whole canvas at full strength takes nothing from what is there, so nothing is read. Raises
+    MessageError with a sentence for a selection that nothing can be painted into.
+    """
+    if selection is None:
+        whole = Bounds.of_canvas(canvas)
+        return Plan(canvas, whole, reads_image=strength < 1.0, reads_mask=False)
+    if selection.is_empty:
+        raise MessageError(
+            "The selection is empty: select an area, or deselect to paint the whole canvas."
+        )
+    inside = selection.intersection(Bounds.of_canvas(canvas))
+    if inside.is_empty:
+        raise MessageError("The selection lies outside the canvas: select an area on it.")
+    if inside.width * inside.height < LEAST_SELECTED:
+        raise MessageError(
+            f"The selection is only {inside.width} x {inside.height} px: select a larger area."
+        )
+    return Plan(canvas, context_bounds(inside, canvas, native), reads_image=True, reads_mask=True)
+
+
+def capture(pixels: Pixels, plan: Plan) -> Generator[float, None, Snapshot]:
+    """Read what `plan` asks for; returns the Snapshot.
+
+    The picture is of one moment: a capture waits while a stroke is being painted, and starts again when one
+    began before its last strip was read. Raises NothingSelected when the mask turns out to be empty.
+    """
+    mask = None
+    if plan.reads_mask:
+        mask = yield from _read(pixels, plan.bounds, of_mask=True)
+        if all(part.count(0) == len(part) for part in mask):
+            raise NothingSelected(
+                "Nothing is selected on the canvas: select an area, or deselect to paint all of it."
+            )
+    image = None
+    if plan.reads_image:
+        image = yield from _read(pixels, plan.bounds, of_mask=False)
+    return Snapshot(plan, image, mask)
+
+
+def _read(pixels: Pixels, area: Bounds, of_mask: bool) -> Generator[float, None, Tuple[bytes, ...]]:
+    while True:
+        while not pixels.is_idle():
+            yield POLL_SECONDS
+        parts: List[bytes] = []
+        for strip in strips(area, 1 if of_mask else 4):
+            if parts and not pixels.is_idle():
+                break
+            parts.append(pixels.read_mask(strip) if of_mask else pixels.read_image(strip))
+            yield 0.0
+        else:
+            return tuple(parts)

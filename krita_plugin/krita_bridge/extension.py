@@ -1,0 +1,104 @@
+"""What Krita is told about: the actions with their shortcuts, and the docker."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Optional, Tuple
+
+from krita import DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
+
+from . import settings
+from .qt import QtCore
+from .studio import Studio
+from .text import tr
+from .ui.docker import DOCKER_ID, BridgeDocker
+
+MENU = "tools/scripts"
+
+_studio: Optional[Studio] = None
+_dockers: List[BridgeDocker] = []
+
+
+def studio() -> Studio:
+    """The one studio of this Krita."""
+    global _studio
+    if _studio is None:
+        _studio = Studio()
+    return _studio
+
+
+def register() -> None:
+    """Tell Krita about the extension and the docker; called while Krita loads its plugins."""
+    krita = Krita.instance()
+    krita.addExtension(BridgeExtension(krita))
+    right = getattr(DockWidgetFactoryBase, "DockPosition", DockWidgetFactoryBase).DockRight
+    krita.addDockWidgetFactory(DockWidgetFactory(DOCKER_ID, right, _Docker))
+
+
+class _Docker(BridgeDocker):
+    """One for each window; Krita makes dockers without arguments."""
+
+    def __init__(self) -> None:
+        super().__init__(studio())
+        _dockers.append(self)
+        self.destroyed.connect(lambda: _dockers.remove(self))
+
+
+class BridgeExtension(Extension):  # type: ignore[misc]
+    """Actions, and the studio's beginning and end."""
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__(parent)
+        self._started = False
+
+    def setup(self) -> None:
+        """Nothing to do before there is a window."""
+
+    def createActions(self, window: Any) -> None:
+        """Krita asks for every new window; the default shortcuts are in krita_bridge.action."""
+        for name, text, run in _actions():
+            window.createAction(name, text, MENU).triggered.connect(lambda _=False, run=run: run())
+        if not self._started:
+            self._started = True
+            # The window is not there yet while Krita asks.
+            QtCore.QTimer.singleShot(0, self._start)
+
+    def _start(self) -> None:
+        studio().start()
+        QtCore.QCoreApplication.instance().aboutToQuit.connect(studio().stop)
+        if settings.is_first_run():
+            for docker in _dockers:
+                docker.setVisible(True)
+                docker.raise_()
+
+
+def _actions() -> List[Tuple[str, str, Callable[[], None]]]:
+    return [
+        ("krita_bridge_generate", tr("Generate"), lambda: _on_docker(BridgeDocker.generate)),
+        ("krita_bridge_cancel", tr("Cancel Generating"), lambda: studio().painting.cancel()),
+        ("krita_bridge_keep", tr("Keep the Result"), lambda: studio().keep()),
+        ("krita_bridge_next_result", tr("Next Result"), lambda: studio().painting.show_beside(1)),
+        (
+            "krita_bridge_previous_result",
+            tr("Previous Result"),
+            lambda: studio().painting.show_beside(-1),
+        ),
+        (
+            "krita_bridge_strength_up",
+            tr("Strength Up"),
+            lambda: _on_docker(lambda docker: docker.change_strength(1)),
+        ),
+        (
+            "krita_bridge_strength_down",
+            tr("Strength Down"),
+            lambda: _on_docker(lambda docker: docker.change_strength(-1)),
+        ),
+    ]
+
+
+def _on_docker(run: Callable[[BridgeDocker], None]) -> None:
+    """Call the docker of the window in front; its form counts, also while it is hidden."""
+    window = Krita.instance().activeWindow()
+    front = window.qwindow() if window is not None else None
+    for docker in sorted(_dockers, key=lambda docker: docker.window() is not front):
+        run(docker)
+        return

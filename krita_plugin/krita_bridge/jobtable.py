@@ -1,0 +1,183 @@
+"""What a client owes the bridge and what it has heard: pure bookkeeping, no sockets, safe from any thread.
+
+A job stays here with its pixels until it has ended, so that it can be submitted again under the same id
+to a bridge that has lost it. Each ending is handed out once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Deque, Dict, Iterable, List, Mapping, Optional, Set
+
+from .link import Pixels
+from .wire import messages
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to be sent, with its tensors."""
+
+    message: messages.ClientMessage
+    tensors: Mapping[str, Pixels]
+
+
+class _Pending:
+    def __init__(self, submit: messages.Submit, tensors: Mapping[str, Pixels]) -> None:
+        self.outgoing = Outgoing(submit, tensors)
+        self.sent = False
+        self.cancelled = False
+
+
+class JobTable:
+    """Jobs that have not ended, those asked for, and the messages waiting to be sent."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._online = False
+        self._closing = False
+        self._outbox: Deque[Outgoing] = deque()
+        self._pending: Dict[str, _Pending] = {}
+        self._asked: Set[str] = set()
+        self._over: Set[str] = set()
+        self._acknowledged: Set[str] = set()
+        self._ended_here: List[messages.Ended] = []
+
+    # ---- the painter's side
+
+    def submit(self, submit: messages.Submit, tensors: Mapping[str, Pixels]) -> None:
+        """Keep the job, and send it when there is a connection."""
+        with self._changed:
+            pending = self._pending[submit.job] = _Pending(submit, tensors)
+            self._over.discard(submit.job)
+            if self._online:
+                self._send_pending(pending)
+
+    def cancel(self, job: str) -> None:
+        """Ask for the end of a job; one that was never sent ends here."""
+        with self._changed:
+            pending = self._pending.get(job)
+            if pending is not None and not pending.sent:
+                self._end_here(job)
+                return
+            if pending is not None:
+                pending.cancelled = True
+            if self._online:
+                self._put(messages.Cancel(job))
+
+    def acknowledge(self, job: str) -> None:
+        """The result is safe: repeat it at every connection at which the bridge has not heard it."""
+        with self._changed:
+            self._acknowledged.add(job)
+            if self._online:
+                self._put(messages.Acknowledge(job))
+
+    def resume(self, jobs: Iterable[str]) -> None:
+        """Ask for jobs of an earlier run; a result that was handed out before is handed out again."""
+        with self._changed:
+            wanted = [job for job in jobs if job not in self._acknowledged]
+            self._asked.update(wanted)
+            self._over.difference_update(wanted)
+            if self._online and wanted:
+                self._put(messages.Resume(tuple(wanted)))
+
+    # ---- the connection's side
+
+    def connected(self, welcome: messages.Welcome) -> None:
+        """Queue everything that a fresh connection needs to hear, in order."""
+        with self._changed:
+            self._online = True
+            self._outbox.clear()
+            for job in welcome.unacknowledged:
+                if job in self._acknowledged:
+                    self._put(messages.Acknowledge(job))
+            resumed = [job for job, pending in self._pending.items() if pending.sent]
+            resumed += [job for job in welcome.unacknowledged if self._is_news(job)]
+            resumed += sorted(self._asked)
+            if resumed:
+                self._put(messages.Resume(tuple(dict.fromkeys(resumed))))
+            for job, pending in self._pending.items():
+                if pending.sent and pending.cancelled:
+                    self._put(messages.Cancel(job))
+                elif not pending.sent:
+                    self._send_pending(pending)
+
+    def disconnected(self) -> None:
+        with self._changed:
+            self._online = False
+            self._outbox.clear()
+            self._changed.notify_all()
+
+    def next_outgoing(self, timeout: float) -> Optional[Outgoing]:
+        """The next message to send; None after `timeout` seconds, or once the connection is gone."""
+        with self._changed:
+            if not self._outbox and self._online and not self._closing:
+                self._changed.wait(timeout)
+            return self._outbox.popleft() if self._outbox else None
+
+    def received(self, message: messages.ServerMessage) -> Optional[messages.ServerMessage]:
+        """Note what the bridge says; returns what the painter's side should hear, None for nothing."""
+        with self._changed:
+            if isinstance(message, messages.Unknown):
+                return self._unknown(message)
+            job = getattr(message, "job", "")
+            if isinstance(message, messages.Fault):
+                if job:
+                    self._forget(job)
+                return message
+            if job and job in self._over:
+                return None
+            if isinstance(message, (messages.Result, messages.Ended)):
+                self._forget(job)
+                self._over.add(job)
+            return message
+
+    def ended_here(self) -> List[messages.Ended]:
+        """Endings that no bridge had a part in; each is returned once."""
+        with self._changed:
+            ended, self._ended_here = self._ended_here, []
+            return ended
+
+    def close(self) -> None:
+        """From now on `next_outgoing` returns what waits and never waits itself."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    # ---- with the lock held
+
+    def _put(self, message: messages.ClientMessage) -> None:
+        self._outbox.append(Outgoing(message, {}))
+        self._changed.notify_all()
+
+    def _send_pending(self, pending: _Pending) -> None:
+        pending.sent = True
+        self._outbox.append(pending.outgoing)
+        self._changed.notify_all()
+
+    def _unknown(self, message: messages.Unknown) -> Optional[messages.ServerMessage]:
+        pending = self._pending.get(message.job)
+        if pending is None:
+            self._asked.discard(message.job)
+            return message
+        if pending.cancelled:
+            self._forget(message.job)
+            self._over.add(message.job)
+            return messages.Ended(message.job, messages.JobState.CANCELLED, "cancelled")
+        if self._online:
+            self._send_pending(pending)
+        return None
+
+    def _end_here(self, job: str) -> None:
+        self._forget(job)
+        self._over.add(job)
+        ended = messages.Ended(job, messages.JobState.CANCELLED, "cancelled")
+        self._ended_here.append(ended)
+
+    def _forget(self, job: str) -> None:
+        self._pending.pop(job, None)
+        self._asked.discard(job)
+
+    def _is_news(self, job: str) -> bool:
+        return job not in self._over and job not in self._acknowledged

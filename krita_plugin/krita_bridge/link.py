@@ -1,0 +1,266 @@
+"""One websocket connection to the bridge: the mutual handshake, messages out, messages in.
+
+Blocking; `client.py` runs it on threads of its own. One thread may send while another receives.
+Nothing but the handshake is sent before the bridge has proved that it knows the run file's token.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+
+from . import _websockets as websockets
+from .proven import PatientProtocol, ProofError, ProvenConnection
+from .wire import frames, limits, messages
+from .wire.frames import Buffer
+from .wire.runfile import RunFile
+
+PATH = "/v1"
+SEND_PATIENCE = 20
+"""Seconds for which the bridge may take no byte of a message before the connection is given up."""
+
+_log = logging.getLogger("krita_bridge.link")
+_SERVER_TYPES = (
+    messages.Welcome,
+    messages.EngineStatus,
+    messages.Accepted,
+    messages.Progress,
+    messages.Preview,
+    messages.Result,
+    messages.Ended,
+    messages.Unknown,
+    messages.Fault,
+)
+
+
+class LinkError(Exception):
+    """The connection is of no use; the text is a sentence for the painter."""
+
+
+class LinkClosed(LinkError):
+    """The connection was there and is gone."""
+
+
+class NobodyListens(LinkError):
+    """Nothing listens on the run file's port: the bridge that wrote it is gone."""
+
+
+class NoAnswer(LinkError):
+    """Something listens on the port, but the handshake came to nothing."""
+
+
+class Impostor(LinkError):
+    """Whatever listens on the port does not know the token. Nothing was sent to it."""
+
+
+class Refused(LinkError):
+    """The bridge refused the handshake; the text says why."""
+
+
+class Misunderstood(LinkError):
+    """The bridge sent something that is not of this protocol."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A tensor held in strips: `strips` are the rows in order, `shape` H x W x 4 (BGRA) or H x W (mask)."""
+
+    shape: Tuple[int, ...]
+    strips: Sequence[Buffer]
+
+    def __post_init__(self) -> None:
+        wanted = 1
+        for side in self.shape:
+            wanted *= side
+        given = sum(memoryview(strip).nbytes for strip in self.strips)
+        if wanted != given:
+            raise ValueError(f"pixels of shape {self.shape} need {wanted} bytes, not {given}")
+
+
+class Link:
+    """A proven connection. Raises a LinkError from every method once it is of no use."""
+
+    def __init__(self, connection: ProvenConnection) -> None:
+        self._connection = connection
+        self._pong: Optional[threading.Event] = None
+
+    def send(
+        self, message: messages.ClientMessage, tensors: Optional[Dict[str, Pixels]] = None
+    ) -> None:
+        """Send a message: as a text frame, or with its tensors as a binary one in fragments."""
+        text = messages.dumps(message)
+        try:
+            if tensors:
+                self._connection.send(self._fragments(text, tensors))  # type: ignore[arg-type]
+            else:
+                self._connection.send(text)
+        except (websockets.ConnectionClosed, OSError) as error:
+            raise LinkClosed("The connection to the bridge was lost.") from error
+
+    def receive(
+        self, timeout: Optional[float] = None
+    ) -> Optional[Tuple[messages.ServerMessage, Optional[memoryview]]]:
+        """The next message and its image (BGRA, of the message's bounds); None after `timeout` seconds."""
+        try:
+            data = self._connection.next_message(timeout)
+        except TimeoutError:
+            return None
+        except EOFError as error:
+            raise LinkClosed("The connection to the bridge was lost.") from error
+        try:
+            return _read_text(data) if isinstance(data, str) else _read_frame(data)
+        except (frames.FrameError, messages.MessageError) as error:
+            _log.warning("the bridge sent an invalid message: %s", error)
+            raise Misunderstood(
+                "The bridge sent something that this plugin does not understand. "
+                "Run `krita-bridge install` again so that both have the same version."
+            ) from error
+
+    def _fragments(self, text: str, tensors: Dict[str, Pixels]) -> Iterator[Buffer]:
+        shapes = {name: pixels.shape for name, pixels in tensors.items()}
+        yield frames.encode_header(text, shapes)
+        for pixels in tensors.values():
+            for piece in _pieces(pixels.strips):
+                # Here no lock is held, so that messages go on coming in meanwhile.
+                self._connection.writer.wait_for_room()
+                yield piece
+
+    def beat(self) -> None:
+        """Ask for a sign of life; raises LinkClosed when the one before was never answered."""
+        if self._pong is not None and not self._pong.is_set():
+            self.abort()
+            raise LinkClosed("The bridge does not answer any more.")
+        try:
+            self._pong = self._connection.ping()
+        except (websockets.ConnectionClosed, OSError) as error:
+            raise LinkClosed("The connection to the bridge was lost.") from error
+
+    def close(self) -> None:
+        """Say goodbye and close; at most half a second."""
+        try:
+            self._connection.close()
+        except (websockets.ConnectionClosed, OSError):
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once, also while another thread sends or receives."""
+        self._connection.abort()
+
+
+def open_link(run: RunFile, timeout: float = 5.0) -> Link:
+    """Connect to the bridge that wrote the run file, and have it prove that it did.
+
+    Raises NobodyListens, NoAnswer, Impostor or Refused.
+    """
+    protocol = PatientProtocol(
+        websockets.parse_uri(f"ws://127.0.0.1:{run.port}{PATH}"),
+        max_size=limits.MAX_FRAME_BYTES,
+        logger=logging.getLogger("krita_bridge.websockets"),
+    )
+    connection = ProvenConnection(run, _socket(run.port, timeout), protocol, close_timeout=0.5)
+    try:
+        connection.prove(timeout)
+    except Exception as error:
+        connection.close_socket()
+        connection.recv_events_thread.join()
+        raise _trouble(error) from error
+    return Link(connection)
+
+
+def _trouble(error: Exception) -> Exception:
+    """What a handshake that failed means for the painter."""
+    if isinstance(error, websockets.InvalidStatus):
+        return Refused(_refusal(error))
+    if isinstance(error, (ProofError, websockets.InvalidHandshake, ValueError)):
+        return Impostor(_IMPOSTOR)
+    if isinstance(error, (OSError, EOFError, TimeoutError, websockets.ConnectionClosed)):
+        return NoAnswer("The bridge does not answer.")
+    return error
+
+
+_IMPOSTOR = (
+    "Another program answered in the bridge's place, so nothing was sent to it. "
+    "Start the bridge again with `krita-bridge serve`."
+)
+
+
+def _socket(port: int, timeout: float) -> socket.socket:
+    try:
+        found = socket.create_connection(("127.0.0.1", port), timeout)
+    except ConnectionRefusedError as error:
+        raise NobodyListens("The bridge is not running.") from error
+    except OSError as error:
+        raise NoAnswer("The bridge does not answer.") from error
+    found.settimeout(None)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+    # A bridge that stops reading must end the connection, not hold the sender for ever.
+    if sys.platform == "win32":
+        patience = struct.pack("L", SEND_PATIENCE * 1000)
+    else:
+        patience = struct.pack("ll", SEND_PATIENCE, 0)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
+    return found
+
+
+def _refusal(error: Any) -> str:
+    """The sentence in the body of a refused handshake, made safe to show."""
+    body = bytes(getattr(error.response, "body", None) or b"")[:400]
+    text = " ".join(body.decode("utf-8", "replace").split())
+    text = "".join(letter for letter in text if letter.isprintable())
+    if error.response.status_code != 403 or not text:
+        return _IMPOSTOR
+    return f"The bridge refused the connection: {text}"
+
+
+def _pieces(strips: Iterable[Buffer]) -> Iterator[Buffer]:
+    size = limits.FRAGMENT_BYTES
+    for strip in strips:
+        view = memoryview(strip).cast("B")
+        for start in range(0, view.nbytes, size):
+            yield view[start : start + size]
+
+
+def _read_text(text: str) -> Tuple[messages.ServerMessage, Optional[memoryview]]:
+    if len(text) > limits.MAX_TEXT_BYTES:
+        raise messages.MessageError("A message without picture is too long.")
+    message = messages.loads(text)
+    if isinstance(message, (messages.Result, messages.Preview)):
+        raise messages.MessageError("A picture came without its pixels.")
+    return _from_server(message), None
+
+
+def _read_frame(data: Buffer) -> Tuple[messages.ServerMessage, Optional[memoryview]]:
+    frame = frames.decode(data)
+    message = _from_server(messages.loads(frame.message))
+    if not isinstance(message, (messages.Result, messages.Preview)):
+        raise messages.MessageError("A message without picture came with pixels.")
+    tensor = frame.tensors.get(messages.IMAGE)
+    shape = (message.bounds.height, message.bounds.width, 4)
+    if tensor is None or tensor.shape != shape or len(frame.tensors) != 1:
+        raise messages.MessageError("The pixels are not of the size of the message's bounds.")
+    return message, memoryview(tensor.data)
+
+
+def _from_server(message: messages.Message) -> messages.ServerMessage:
+    if not isinstance(message, _SERVER_TYPES):
+        raise messages.MessageError("The message is one for the bridge.")
+    return message
+
+
+__all__: List[str] = [
+    "Impostor",
+    "Link",
+    "LinkClosed",
+    "LinkError",
+    "Misunderstood",
+    "NoAnswer",
+    "NobodyListens",
+    "Pixels",
+    "Refused",
+    "open_link",
+]

@@ -1,0 +1,101 @@
+"""What is written down about a document: where a job's result belongs, and what the painter last asked for."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Dict, Optional
+
+
+@dataclass(frozen=True)
+class DocumentNote:
+    """Travels with a job as `Submit.document`.
+
+    `document` is the id kept inside the document, `layer` the uniqueId of the job's preview layer, `epoch` counts
+    the painter's presses of Generate: variations made by one press share it.
+    """
+
+    document: str
+    layer: str
+    epoch: int
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def read_note(text: str) -> Optional[DocumentNote]:
+    """The note of a job; None when it is somebody else's."""
+    values = _object(text)
+    try:
+        note = DocumentNote(values["document"], values["layer"], values["epoch"])
+    except KeyError:
+        return None
+    valid = (
+        isinstance(note.document, str) and isinstance(note.layer, str) and type(note.epoch) is int
+    )
+    return note if valid else None
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the painter has set in the docker.
+
+    `strength` 0 to 1. `seed_locked`: the next picture uses `seed` again, instead of a new one.
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    preset: str = ""
+    strength: float = 1.0
+    seed: int = 0
+    seed_locked: bool = False
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def read_form(text: str) -> Form:
+    """A form as `Form.dumps` wrote it; whatever is missing or odd keeps its default."""
+    values = _object(text)
+    kept: Dict[str, Any] = {}
+    for field in fields(Form):
+        value = values.get(field.name)
+        if type(value) is type(field.default):
+            kept[field.name] = value
+    form = Form(**kept)
+    if not 0.0 < form.strength <= 1.0:
+        form = replace(form, strength=1.0)
+    return form if 0 <= form.seed < 2**63 else replace(form, seed=0)
+
+
+@dataclass(frozen=True)
+class DocumentMemory:
+    """Kept inside the document: an id that survives saving, and the painter's form."""
+
+    document: str
+    form: Form
+
+    def dumps(self) -> bytes:
+        return json.dumps({"document": self.document, "form": asdict(self.form)}).encode("utf-8")
+
+
+def new_memory(form: Form) -> DocumentMemory:
+    return DocumentMemory(uuid.uuid4().hex, form)
+
+
+def read_memory(data: bytes) -> Optional[DocumentMemory]:
+    """The memory of a document; None when there is none, or none that can be read."""
+    values = _object(data.decode("utf-8", "replace"))
+    document = values.get("document")
+    if not isinstance(document, str) or not 0 < len(document) <= 64:
+        return None
+    return DocumentMemory(document, read_form(json.dumps(values.get("form", {}))))
+
+
+def _object(text: str) -> Dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,50 @@
+"""The few settings that are not about one picture, in the docker itself: no dialog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..qt import QtWidgets, pyqtSignal
+from ..settings import Settings
+from ..text import tr
+
+
+class SettingsPanel(QtWidgets.QFrame):  # type: ignore[misc]
+    """Opened and closed by the gear."""
+
+    changed = pyqtSignal(object)
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self.setFrameShape(QtWidgets.QFrame.Shape.StyledPanel)
+        self._on_canvas = QtWidgets.QCheckBox(tr("Previews on the canvas"))
+        self._on_canvas.setObjectName("previews_on_canvas")
+        self._on_canvas.setChecked(settings.previews_on_canvas)
+        self._in_docker = QtWidgets.QCheckBox(tr("Preview in the docker"))
+        self._in_docker.setObjectName("previews_in_docker")
+        self._in_docker.setChecked(settings.previews_in_docker)
+        label = QtWidgets.QLabel(tr("Bridge command (used at the next start of Krita)"))
+        label.setWordWrap(True)
+        self._command = QtWidgets.QLineEdit(settings.bridge_command)
+        self._command.setObjectName("bridge_command")
+        self._command.setPlaceholderText(tr("found by itself"))
+        label.setBuddy(self._command)
+        column = QtWidgets.QVBoxLayout(self)
+        column.setContentsMargins(6, 6, 6, 6)
+        for widget in (self._on_canvas, self._in_docker, label, self._command):
+            column.addWidget(widget)
+        self._on_canvas.toggled.connect(lambda _: self._emit())
+        self._in_docker.toggled.connect(lambda _: self._emit())
+        self._command.editingFinished.connect(self._emit)
+
+    def _emit(self) -> None:
+        settings = replace(
+            self._settings,
+            previews_on_canvas=self._on_canvas.isChecked(),
+            previews_in_docker=self._in_docker.isChecked(),
+            bridge_command=self._command.text().strip(),
+        )
+        if settings != self._settings:
+            self._settings = settings
+            self.changed.emit(settings)

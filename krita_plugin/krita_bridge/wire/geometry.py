@@ -1,0 +1,92 @@
+"""Integer rectangles on the canvas, and how much of the canvas a selection needs as context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A rectangle of document pixels: `x`, `y` of its top left corner, `width` and `height`."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """The first column right of the rectangle."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        """The first row below the rectangle."""
+        return self.y + self.height
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(self.width, self.height)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.width <= 0 or self.height <= 0
+
+    def contains(self, other: Bounds) -> bool:
+        """Whether every pixel of `other` lies inside."""
+        return (
+            self.x <= other.x
+            and self.y <= other.y
+            and other.right <= self.right
+            and other.bottom <= self.bottom
+        )
+
+    def intersection(self, other: Bounds) -> Bounds:
+        """The common part; empty (zero width or height) when there is none."""
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Bounds(x, y, max(0, right - x), max(0, bottom - y))
+
+    def relative_to(self, origin: Bounds) -> Bounds:
+        """The same rectangle counted from the corner of `origin`."""
+        return Bounds(self.x - origin.x, self.y - origin.y, self.width, self.height)
+
+    @staticmethod
+    def of_canvas(canvas: Extent) -> Bounds:
+        return Bounds(0, 0, canvas.width, canvas.height)
+
+
+def context_bounds(selection: Optional[Bounds], canvas: Extent, native: int) -> Bounds:
+    """The part of the canvas that a job captures and sends: the selection with its surroundings.
+
+    A model sees only what it is sent, so the selection gets a margin of a quarter of its longer
+    side, at least 32 px, and the whole is at least `native` px (the model's native side) each
+    way, as far as the canvas goes. Without a selection it is the whole canvas. Cost therefore
+    follows the selection, never the canvas.
+    """
+    whole = Bounds.of_canvas(canvas)
+    if selection is None:
+        return whole
+    selection = selection.intersection(whole)
+    if selection.is_empty:
+        return selection
+    margin = max(32, max(selection.width, selection.height) // 4)
+    x, width = _widened(selection.x, selection.width, margin, native, canvas.width)
+    y, height = _widened(selection.y, selection.height, margin, native, canvas.height)
+    return Bounds(x, y, width, height)
+
+
+def _widened(start: int, length: int, margin: int, least: int, limit: int) -> "tuple[int, int]":
+    wanted = min(max(length + 2 * margin, least), limit)
+    first = start - (wanted - length) // 2
+    first = max(0, min(first, limit - wanted))
+    return first, wanted

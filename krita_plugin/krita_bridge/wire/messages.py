@@ -1,0 +1,436 @@
+"""Every message of the protocol as a frozen dataclass, and its strict reading from JSON.
+
+A message without pixels is a text frame `{"type": "...", ...}`; one with pixels is the metadata of a
+binary frame (`frames.py`). Client to bridge: Hello, Submit, Cancel, Acknowledge, Resume. Bridge to
+client: Welcome, EngineStatus, Accepted, Progress, Preview, Result, Ended, Unknown, Fault.
+
+What each message means and in which order they come: docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_type_hints
+
+from . import limits
+from .geometry import Bounds, Extent
+
+IMAGE = "image"
+MASK = "mask"
+
+
+class MessageError(ValueError):
+    """The JSON is not a message of this protocol; the text is a sentence that says why."""
+
+
+class JobState(Enum):
+    """Where a job is. The allowed changes are the table in bridge/jobs/states.py."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class EngineState(Enum):
+    """What the bridge's worker is doing."""
+
+    STARTING = "starting"
+    LOADING = "loading"
+    READY = "ready"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class PaintRequest:
+    """What the painter asked for. None means: as the preset says.
+
+    `strength` 0 to 1: 0 changes nothing, 1 ignores what is there. `seed` 0 to 2**63 - 1.
+    `scheduler` is a name of bridge/engine/schedulers.py.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    preset: str = ""
+    strength: float = 1.0
+    seed: int = 0
+    steps: Optional[int] = None
+    guidance: Optional[float] = None
+    scheduler: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        _check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
+        _check_text("negative prompt", self.negative_prompt, limits.MAX_PROMPT_CHARACTERS)
+        _check_text("preset", self.preset, limits.MAX_NAME_CHARACTERS)
+        _check_text("scheduler", self.scheduler or "", limits.MAX_NAME_CHARACTERS)
+        _check_range("strength", self.strength, 0.0, 1.0)
+        _check_range("seed", self.seed, 0, limits.MAX_SEED)
+        if self.steps is not None:
+            _check_range("steps", self.steps, 1, limits.MAX_STEPS)
+        if self.guidance is not None:
+            _check_range("guidance", self.guidance, 0.0, limits.MAX_GUIDANCE)
+
+
+@dataclass(frozen=True)
+class ResultFacts:
+    """Where a result comes from: enough to make it again.
+
+    `steps_run` is how many of `steps` were run at this strength; `width` and `height` are the size
+    at which the model painted, px; `seconds` is the worker's time for the job.
+    """
+
+    prompt: str
+    negative_prompt: str
+    preset: str
+    seed: int
+    strength: float
+    steps: int
+    steps_run: int
+    guidance: float
+    scheduler: str
+    model: str
+    model_sha256: str
+    width: int
+    height: int
+    seconds: float
+    version: str
+
+
+@dataclass(frozen=True)
+class PresetInfo:
+    """A preset as the docker shows it. `native` is the model's own side, px (for `context_bounds`)."""
+
+    name: str
+    label: str
+    model: str
+    native: int
+    steps: int
+    guidance: float
+    scheduler: str
+
+
+# ---- client to bridge
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The first message. `client_id` names the client across its runs: results are kept for it."""
+
+    protocol: int
+    client: str
+    client_id: str
+
+    def __post_init__(self) -> None:
+        _check_text("client", self.client, limits.MAX_NAME_CHARACTERS)
+        _check_name("client_id", self.client_id)
+
+
+@dataclass(frozen=True)
+class Submit:
+    """A job. Tensors: `image` H x W x 4 and `mask` H x W, both of the size of `bounds`.
+
+    `bounds` is the captured part of the canvas. Without `image` the job is text-to-image of the size of
+    `bounds`; without `mask` all of `bounds` is painted. `document` is the client's own note about where the
+    result belongs; the bridge hands it back unread. Submitting the same `job` twice is harmless.
+    """
+
+    job: str
+    request: PaintRequest
+    canvas: Extent
+    bounds: Bounds
+    document: str = ""
+    previews: bool = True
+
+    def __post_init__(self) -> None:
+        _check_name("job", self.job)
+        _check_text("document", self.document, limits.MAX_DOCUMENT_CHARACTERS)
+        _check_range("canvas width", self.canvas.width, 1, limits.MAX_CANVAS_SIDE)
+        _check_range("canvas height", self.canvas.height, 1, limits.MAX_CANVAS_SIDE)
+        _check_range("width", self.bounds.width, 1, limits.MAX_SIDE)
+        _check_range("height", self.bounds.height, 1, limits.MAX_SIDE)
+        if self.bounds.width * self.bounds.height > limits.MAX_PIXELS:
+            raise MessageError(
+                f"The area of {self.bounds.width} x {self.bounds.height} px is too large: "
+                "select a smaller part."
+            )
+        if not Bounds.of_canvas(self.canvas).contains(self.bounds):
+            raise MessageError("The area does not lie on the canvas.")
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the job within one step. Answered by Ended, or by Result when it was done already."""
+
+    job: str
+
+    def __post_init__(self) -> None:
+        _check_name("job", self.job)
+
+
+@dataclass(frozen=True)
+class Acknowledge:
+    """The result is safe with the client; the bridge may forget it."""
+
+    job: str
+
+    def __post_init__(self) -> None:
+        _check_name("job", self.job)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where are these jobs? Each is answered: Accepted, Result, Ended or Unknown."""
+
+    jobs: Tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for job in self.jobs:
+            _check_name("job", job)
+
+
+# ---- bridge to client
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """What the worker is doing, as one sentence for the painter. `progress` 0 to 1 while loading."""
+
+    state: EngineState
+    sentence: str
+    model: str = ""
+    device: str = ""
+    progress: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """The answer to Hello. `unacknowledged` are finished jobs of this client: ask with Resume."""
+
+    protocol: int
+    version: str
+    presets: Tuple[PresetInfo, ...]
+    default_preset: str
+    status: EngineStatus
+    unacknowledged: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The job is known. `position` counts the jobs before it: 0 is next or running."""
+
+    job: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `steps` is done. `seconds_left` is an estimate; None until there is one."""
+
+    job: str
+    step: int
+    steps: int
+    seconds_left: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The picture so far. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected."""
+
+    job: str
+    step: int
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class Result:
+    """The finished layer. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected."""
+
+    job: str
+    bounds: Bounds
+    canvas: Extent
+    facts: ResultFacts
+    document: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The job ended without a result: cancelled, or failed with a sentence and what to do about it."""
+
+    job: str
+    state: JobState
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The bridge knows nothing of this job: submit it again."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A message was refused. `job` is empty when it belonged to none."""
+
+    code: str
+    message: str
+    hint: str = ""
+    job: str = ""
+
+
+ClientMessage = Union[Hello, Submit, Cancel, Acknowledge, Resume]
+ServerMessage = Union[
+    Welcome, EngineStatus, Accepted, Progress, Preview, Result, Ended, Unknown, Fault
+]
+Message = Union[ClientMessage, ServerMessage]
+
+_TYPES: Dict[str, type] = {
+    "hello": Hello,
+    "submit": Submit,
+    "cancel": Cancel,
+    "acknowledge": Acknowledge,
+    "resume": Resume,
+    "welcome": Welcome,
+    "status": EngineStatus,
+    "accepted": Accepted,
+    "progress": Progress,
+    "preview": Preview,
+    "result": Result,
+    "ended": Ended,
+    "unknown": Unknown,
+    "fault": Fault,
+}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+_T = TypeVar("_T")
+
+
+def dumps(message: Message) -> str:
+    """The message as JSON text."""
+    return json.dumps({"type": _NAMES[type(message)], **to_fields(message)}, allow_nan=False)
+
+
+def loads(text: str) -> Message:
+    """Read a message.
+
+    Raises MessageError for anything else: no JSON, an unknown type, an unknown, missing or mistyped field,
+    a number out of range or not finite.
+    """
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MessageError("The message is not JSON.") from error
+    if not isinstance(parsed, dict):
+        raise MessageError("The message is not a JSON object.")
+    kind = _TYPES.get(parsed.pop("type", None)) if _hashable_type(parsed) else None
+    if kind is None:
+        raise MessageError("The message has an unknown type.")
+    message: Message = from_fields(kind, parsed)
+    return message
+
+
+def to_fields(value: object) -> Dict[str, Any]:
+    """A dataclass as plain JSON values."""
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}  # type: ignore[arg-type]
+
+
+def from_fields(kind: Type[_T], values: object) -> _T:
+    """A dataclass from plain JSON values, strictly; raises MessageError."""
+    if not isinstance(values, dict):
+        raise MessageError(f"A {kind.__name__} must be a JSON object.")
+    hints = _hints(kind)  # type: ignore[arg-type]
+    unknown = set(values) - set(hints)
+    if unknown:
+        raise MessageError(f"A {kind.__name__} has no field {sorted(unknown)[0]!r}.")
+    read = {name: _read(name, hints[name], value) for name, value in values.items()}
+    try:
+        return kind(**read)
+    except TypeError as error:
+        raise MessageError(f"A {kind.__name__} lacks a field.") from error
+
+
+def _hashable_type(parsed: Dict[str, Any]) -> bool:
+    return isinstance(parsed.get("type"), str)
+
+
+@lru_cache(maxsize=None)
+def _hints(kind: type) -> Dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        return to_fields(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _read(name: str, hint: Any, value: object) -> Any:
+    arguments: Tuple[Any, ...] = getattr(hint, "__args__", ())
+    if type(None) in arguments:
+        return None if value is None else _read(name, arguments[0], value)
+    if getattr(hint, "__origin__", None) is tuple:
+        if not isinstance(value, list):
+            raise MessageError(f"The field {name!r} must be a list.")
+        return tuple(_read(name, arguments[0], item) for item in value)
+    if is_dataclass(hint):
+        return from_fields(hint, value)  # type: ignore[arg-type]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _read_enum(name, hint, value)
+    if hint is float:
+        return _read_float(name, value)
+    if type(value) is not hint:
+        raise MessageError(f"The field {name!r} must be of type {hint.__name__}.")
+    return value
+
+
+def _read_enum(name: str, kind: Type[Enum], value: object) -> Enum:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise MessageError(f"The field {name!r} has an unknown value.") from error
+
+
+def _read_float(name: str, value: object) -> float:
+    if type(value) not in (int, float):
+        raise MessageError(f"The field {name!r} must be a number.")
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise MessageError(f"The field {name!r} must be a finite number.")
+    return number
+
+
+def _check_text(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise MessageError(
+            f"The {name} has {len(text):,} characters; shorten it to {most:,} at most."
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MessageError(f"The {name} has characters that are not valid text.") from error
+
+
+def _check_name(name: str, text: str) -> None:
+    """Ids become file names in the store: letters, digits, `-` and `_` only."""
+    plain = text.replace("-", "").replace("_", "")
+    if not (0 < len(text) <= 64 and plain.isascii() and plain.isalnum()):
+        raise MessageError(f"The {name} must be 1 to 64 letters, digits, '-' or '_'.")
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not (math.isfinite(value) and least <= value <= most):
+        raise MessageError(f"The {name} must be between {least:g} and {most:g}.")

@@ -1,0 +1,97 @@
+"""`krita-bridge paint` as a process, over the real serve process with a fake engine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from krita_plugin.krita_bridge.launcher import LAUNCH_VARIABLE
+from krita_plugin.krita_bridge.wire.runfile import read_run_file
+from tests.bridge_process import ROOT, wait_for
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home without a bridge; one that was started there is ended."""
+    folder = tmp_path / "home"
+    yield folder
+    found = read_run_file(folder)
+    if found is not None:
+        os.kill(found.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def start(home: Path, tmp_path: Path) -> Start:
+    script = (
+        f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '1']; "
+        f"sys.path.insert(0, {str(ROOT)!r}); from tests.fake_bridge import main; sys.exit(main())"
+    )
+    launch = shlex.join([sys.executable, "-c", script, "serve"])
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "bridge.cli", "paint", "--home", str(home), *arguments]
+        return subprocess.Popen(
+            [*command, "--out", str(tmp_path / "out.png")],
+            cwd=ROOT,
+            env={**os.environ, LAUNCH_VARIABLE: launch},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return run
+
+
+def test_it_starts_a_bridge_and_leaves_it_running(start: Start, home: Path, tmp_path: Path) -> None:
+    first = start("--prompt", "steps=3")
+    out, error = first.communicate(timeout=60)
+    assert first.returncode == 0, error
+    assert out.splitlines() == [str(tmp_path / "out.png")]
+    assert (tmp_path / "out.png").is_file()
+    bridge = read_run_file(home)
+    assert bridge is not None
+    assert start("--prompt", "steps=3").wait(60) == 0
+    assert read_run_file(home) == bridge
+    # Nothing is left behind: the results were acknowledged.
+    wait_for(lambda: not list((home / "results").rglob("*.frame")))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
+def test_an_interrupt_cancels_the_job(start: Start, home: Path, tmp_path: Path) -> None:
+    painting = start("--prompt", "steps=100 pause=0.1", "--json")
+    assert painting.stderr is not None
+    seen = ""
+    while "2/100" not in seen:
+        seen += painting.stderr.read(1)
+    painting.send_signal(signal.SIGINT)
+    out, error = painting.communicate(timeout=30)
+    assert painting.returncode == 130
+    assert error.endswith("Cancelled.\n") and "Traceback" not in seen + error
+    assert out == ""
+    assert not (tmp_path / "out.png").exists()
+    # The bridge is free again at once: a short job comes through.
+    assert start("--prompt", "steps=1").wait(60) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_bridge_killed_on_the_way_costs_nothing(start: Start, home: Path) -> None:
+    painting = start("--prompt", "steps=30 pause=0.05")
+    assert painting.stderr is not None
+    seen = ""
+    while "2/30" not in seen:
+        seen += painting.stderr.read(1)
+    bridge = read_run_file(home)
+    assert bridge is not None
+    os.kill(bridge.pid, signal.SIGKILL)
+    _, error = painting.communicate(timeout=60)
+    assert painting.returncode == 0, error
+    assert "Starting the bridge..." in error

@@ -1,0 +1,127 @@
+"""One Krita for the whole run, a fresh document for each test.
+
+A missing Krita skips with its reason; with KRITA_BRIDGE_REQUIRE_KRITA=1 it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that plain `pytest` finds `tests.krita`
+
+from tests.krita.harness import (
+    BridgeDocker,
+    Home,
+    HostBridge,
+    Krita,
+    KritaInstall,
+    MissingKrita,
+    find,
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.krita)
+
+
+@pytest.fixture(scope="session")
+def krita_install() -> KritaInstall:
+    try:
+        return find()
+    except MissingKrita as missing:
+        if os.environ.get("KRITA_BRIDGE_REQUIRE_KRITA") == "1":
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+
+
+class SharedKrita:
+    """One Krita for many tests. A crash fails the test it happens in; the next gets a new Krita."""
+
+    def __init__(
+        self,
+        install: KritaInstall,
+        prepare: Callable[[Home], Mapping[str, str]] | None = None,
+    ) -> None:
+        self._install = install
+        self._prepare = prepare
+        self._running: Krita | None = None
+
+    def get(self) -> Krita:
+        if self._running is None or not self._running.is_running:
+            self.stop()
+            self._running = Krita(self._install, self._prepare).__enter__()
+        return self._running
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.__exit__(None, None, None)
+            self._running = None
+
+
+@pytest.fixture(scope="session")
+def shared_krita(krita_install: KritaInstall) -> Iterator[SharedKrita]:
+    shared = SharedKrita(krita_install)
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def krita(shared_krita: SharedKrita) -> Iterator[Krita]:
+    """The shared Krita with no document open; an exception inside it fails the test."""
+    running = shared_krita.get()
+    running.exceptions()
+    yield running
+    assert running.is_running, f"Krita crashed ({running.exit_code})\n{running.log()}"
+    running.close_all()
+    raised = running.exceptions()
+    assert not raised, "\n".join(raised)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A Krita with the plugin, its docker, and the bridge that it is connected to."""
+
+    krita: Krita
+    docker: BridgeDocker
+    bridge: HostBridge
+
+
+@pytest.fixture(scope="session")
+def bridge(krita_install: KritaInstall) -> Iterator[HostBridge]:
+    """One bridge for all tests, because its model takes seconds to load."""
+    with HostBridge(krita_install) as running:
+        running.start()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def krita_with_plugin(krita_install: KritaInstall, bridge: HostBridge) -> Iterator[SharedKrita]:
+    shared = SharedKrita(krita_install, bridge.prepare)
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def studio(krita_with_plugin: SharedKrita, bridge: HostBridge) -> Iterator[Studio]:
+    """The shared Krita with the plugin: connected, idle, no document open."""
+    running = krita_with_plugin.get()
+    running.exceptions()
+    docker = BridgeDocker(running)
+    docker.make_room()
+    docker.wait_until_connected()
+    yield Studio(running, docker, bridge)
+    assert running.is_running, f"Krita crashed ({running.exit_code})\n{running.log()}"
+    if docker.is_busy():
+        running.trigger("krita_bridge_cancel")
+        docker.wait_until_idle()
+    running.close_all()
+    raised = running.exceptions()
+    assert not raised, "\n".join(raised)

@@ -1,0 +1,39 @@
+"""The bridge comes and goes; results do not."""
+
+from __future__ import annotations
+
+from tests.krita.conftest import Studio
+from tests.krita.harness import Before, BridgeDocker, HostBridge, Krita, KritaInstall
+
+
+def test_a_bridge_that_is_killed_midway_comes_back_with_the_result(studio: Studio) -> None:
+    docker = studio.docker
+    document = studio.krita.new_document(320, 256)
+    document.select_rectangle(90, 40, 220, 170)
+    before = Before.of(document)
+    docker.ask_for("a phoenix", "slow")
+    docker.wait_for_preview(document, "a phoenix")
+    killed = studio.bridge.pid()
+    studio.bridge.kill()
+
+    docker.wait_for_result(document, "a phoenix")
+
+    assert studio.bridge.pid() not in (None, killed)
+    before.assert_only_selected_pixels_changed()
+    before.assert_one_undo_restores_and_redo_repeats()
+    docker.wait_for_state("Ready")
+
+
+def test_krita_starts_the_bridge_and_paints_what_was_asked_before(
+    krita_install: KritaInstall,
+) -> None:
+    with HostBridge(krita_install) as bridge, Krita(krita_install, bridge.prepare) as krita:
+        docker = BridgeDocker(krita)
+        document = krita.new_document(160, 144)
+        before = Before.of(document)
+        docker.write("a sunrise")
+        docker.generate()
+        docker.wait_for_result(document, "a sunrise")
+        assert bridge.pid() is not None
+        before.assert_one_undo_restores_and_redo_repeats()
+        assert not krita.exceptions()

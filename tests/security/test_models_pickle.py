@@ -1,0 +1,209 @@
+"""No pickle is ever opened: canaries that would leave a mark when unpickled, everywhere a model has files."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bridge
+from bridge.errors import BridgeError, Code
+from bridge.models.load import load
+from bridge.presets import ModelFile, ModelFolder
+from tests.tiny_models import make_tiny_sd15
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KRITA_BRIDGE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_sd15(tmp_path_factory.mktemp("tiny") / "sd15")
+
+
+@pytest.fixture
+def model(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "model"))
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """The file that a canary leaves when it fires."""
+    return tmp_path / "fired"
+
+
+def oldest(mark: Path) -> bytes:
+    """Protocol 0, as Python 2 wrote it: calls open(mark, "w")."""
+    return f"cbuiltins\nopen\n(V{mark}\nVw\ntR.".encode()
+
+
+def newer(mark: Path) -> bytes:
+    """Protocol 2, as torch.save writes it."""
+    return b"\x80\x02" + oldest(mark)
+
+
+def framed(mark: Path) -> bytes:
+    """Protocol 4."""
+    return b"\x80\x04" + oldest(mark)
+
+
+def zipped(mark: Path) -> bytes:
+    """A checkpoint as torch.save writes it since 1.6: a zip with a pickle in it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", newer(mark))
+        archive.writestr("archive/version", "3\n")
+    return buffer.getvalue()
+
+
+CANARIES = [oldest, newer, framed, zipped]
+Canary = Callable[[Path], bytes]
+
+
+@pytest.mark.parametrize("canary", CANARIES[:3])
+def test_the_canaries_are_alive(canary: Canary, mark: Path, tmp_path: Path) -> None:
+    """Unpickled, each leaves its mark: otherwise the tests below would show nothing."""
+    path = tmp_path / "canary"
+    path.write_bytes(canary(mark))
+    code = "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+@pytest.mark.parametrize("name", ["m.ckpt", "m.pt", "m.pth", "m.bin", "m.CKPT", "m.safetensors"])
+def test_a_pickled_checkpoint_is_refused_by_name_and_by_content(
+    canary: Canary, name: str, mark: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(canary(mark))
+    with pytest.raises(BridgeError) as caught:
+        load(ModelFile(path), "cpu")
+    assert caught.value.code is Code.MODEL_UNSAFE
+    assert str(path) in caught.value.message
+    assert "safe_serialization" in caught.value.hint
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+@pytest.mark.parametrize(
+    "part",
+    [UNET, "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"],
+)
+def test_a_pickle_under_a_weights_name_is_refused(
+    canary: Canary, part: str, model: Path, mark: Path
+) -> None:
+    (model / part).write_bytes(canary(mark))
+    with pytest.raises(BridgeError) as caught:
+        load(ModelFolder(model), "cpu")
+    assert caught.value.code is Code.MODEL_UNSAFE
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_folder_of_pickles_is_refused(canary: Canary, model: Path, mark: Path) -> None:
+    for path in list(model.glob("*/*.safetensors")):
+        stem = "pytorch_model" if path.parent.name == "text_encoder" else path.stem
+        path.with_name(f"{stem}.bin").write_bytes(canary(mark))
+        path.unlink()
+    with pytest.raises(BridgeError) as caught:
+        load(ModelFolder(model), "cpu")
+    assert caught.value.code is Code.MODEL_UNSAFE
+    assert not mark.exists()
+
+
+def test_pickles_beside_good_weights_are_left_alone(model: Path, mark: Path) -> None:
+    for path in list(model.glob("*/*.safetensors")):
+        path.with_suffix(".bin").write_bytes(newer(mark))
+    (model / "text_encoder" / "pytorch_model.bin").write_bytes(newer(mark))
+    assert load(ModelFolder(model), "cpu").name == "model"
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "diffusion_pytorch_model-00001-of-00001.bin",
+        "../../outside.safetensors",
+        "/etc/outside.safetensors",
+        "..\\outside.safetensors",
+        "C:\\outside.safetensors",
+    ],
+)
+def test_an_index_of_shards_leads_to_no_pickle_and_nowhere_else(
+    shard: str, model: Path, mark: Path
+) -> None:
+    path = model / UNET
+    index = path.with_name(f"{path.name}.index.json")
+    path.unlink()
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {"conv_in.weight": shard}}))
+    if "/" not in shard and "\\" not in shard:
+        (index.parent / shard).write_bytes(newer(mark))
+    with pytest.raises(BridgeError) as caught:
+        load(ModelFolder(model), "cpu")
+    assert caught.value.code is Code.MODEL_UNSAFE
+    assert not mark.exists()
+
+
+def test_an_adapter_beside_the_text_encoder_is_refused(model: Path, mark: Path) -> None:
+    """transformers would load it along with the model, from a pickle if need be."""
+    folder = model / "text_encoder"
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
+    (folder / "adapter_model.bin").write_bytes(newer(mark))
+    with pytest.raises(BridgeError, match="adapter"):
+        load(ModelFolder(model), "cpu")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ("text_encoder/config.json", "auto_map"),
+        ("tokenizer/tokenizer_config.json", "auto_map"),
+        ("unet/config.json", "auto_map"),
+    ],
+)
+def test_code_that_comes_with_a_model_never_runs(
+    config: str, key: str, model: Path, mark: Path
+) -> None:
+    path = model / config
+    code = f"open({str(mark)!r}, 'w')\nclass Own: pass\n"
+    (path.parent / "own.py").write_text(code)
+    mapping = {"AutoModel": "own.Own", "AutoTokenizer": ["own.Own", "own.Own"]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: mapping}))
+    load(ModelFolder(model), "cpu")
+    assert not mark.exists()
+
+
+def test_the_source_names_no_unpickler() -> None:
+    """No module of the bridge or the plugin imports pickle or its kin, or calls a loader that does."""
+    root = Path(bridge.__file__).parent.parent
+    kin = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    found = []
+    for path in [*root.glob("bridge/**/*.py"), *root.glob("krita_plugin/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = set()
+            if isinstance(node, ast.Import):
+                names = {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {(node.module or "").split(".")[0]}
+            loads = (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and (node.value.id, node.attr) == ("torch", "load")
+            )
+            if names & kin or loads:
+                found.append(f"{path}:{getattr(node, 'lineno', 0)}")
+    assert found == []

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bridge.engine.noise import gaussian, philox
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        # The known answers that come with the authors' Random123 library.
+        (
+            (0, 0, 0, 0),
+            (0, 0),
+            (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8),
+        ),
+        (
+            (0xFFFFFFFF,) * 4,
+            (0xFFFFFFFF,) * 2,
+            (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+        ),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_philox_gives_the_published_answers(
+    counter: tuple[int, ...], key: tuple[int, int], expected: tuple[int, ...]
+) -> None:
+    words = philox(np.array(counter, np.uint64)[:, None], key[0] | key[1] << 32)
+    assert tuple(words[:, 0].tolist()) == expected
+
+
+def test_every_crop_sees_the_same_noise() -> None:
+    whole = gaussian(7, (-20, 10), (40, 50), 4)
+    part = gaussian(7, (-5, 23), (9, 11), 4)
+    torch.testing.assert_close(part, whole[..., 13:22, 15:26], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        gaussian(8, (0, 0), (8, 8), 4),
+        gaussian(7 | 1 << 40, (0, 0), (8, 8), 4),
+        gaussian(7, (0, 0), (8, 8), 4, draw=1),
+    ],
+)
+def test_seed_and_draw_change_all_of_it(other: torch.Tensor) -> None:
+    assert (gaussian(7, (0, 0), (8, 8), 4) != other).all()
+
+
+def test_it_is_standard_normal_and_independent() -> None:
+    drawn = gaussian(1, (1000, -1000), (128, 128), 4)[0].reshape(4, -1).numpy()
+    count = drawn.shape[1]
+    assert np.abs(drawn.mean(axis=1)).max() < 5 / np.sqrt(count)
+    assert np.abs(drawn.var(axis=1) - 1).max() < 5 * np.sqrt(2 / count)
+    assert np.abs((drawn**4).mean(axis=1) - 3).max() < 5 * np.sqrt(96 / count)
+    neighbours = np.corrcoef(drawn[0, :-1], drawn[0, 1:])[0, 1]
+    channels = np.corrcoef(drawn)[np.triu_indices(4, 1)]
+    assert max(abs(neighbours), np.abs(channels).max()) < 5 / np.sqrt(count)
+
+
+def test_more_than_four_channels() -> None:
+    drawn = gaussian(1, (0, 0), (4, 4), 6)
+    assert drawn.shape == (1, 6, 4, 4)
+    assert (drawn[:, :2] != drawn[:, 4:]).all()

@@ -1,0 +1,94 @@
+"""The procedural painter: what a seed gives, and whether picture, mask and words agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge.models.training import judge, painter, scenes
+from bridge.models.training.captions import Mention, Scene, describe, mirrored
+from bridge.models.training.painter import paint
+
+
+def test_a_seed_gives_the_same_painting_again() -> None:
+    first, again = paint(7, 128, 96, 3), paint(7, 128, 96, 3)
+    assert np.array_equal(first.image, again.image)
+    assert np.array_equal(first.mask, again.mask)
+    assert np.array_equal(first.depth, again.depth)
+    assert first.captions == again.captions
+
+
+def test_other_seeds_give_other_paintings() -> None:
+    assert len({paint(seed, 32, 32).image.tobytes() for seed in range(20)}) == 20
+
+
+@pytest.mark.parametrize(("width", "height"), [(128, 128), (32, 32), (256, 128), (160, 224)])
+def test_every_layer_has_the_size_asked_for(width: int, height: int) -> None:
+    painting = paint(3, width, height)
+    assert painting.image.shape == (height, width, 3)
+    assert painting.mask.shape == painting.depth.shape == (height, width)
+    assert {painting.image.dtype, painting.mask.dtype, painting.depth.dtype} == {np.dtype("uint8")}
+
+
+def test_size_changes_the_detail_and_not_the_composition() -> None:
+    """What keeps one house one house at 256 px: a seed's scene is the same at any scale."""
+    small, large = paint(11, 128, 128), paint(11, 256, 256)
+    assert small.scene == large.scene
+    halved = large.image.reshape(128, 2, 128, 2, 3).mean((1, 3))
+    assert np.abs(halved - small.image).mean() < 6
+
+
+def _plain_shapes(monkeypatch: pytest.MonkeyPatch, seeds: range) -> list[painter.Painting]:
+    monkeypatch.setattr(painter, "KINDS", ((scenes.shapes, 1.0),))
+    paintings = [paint(seed, 128, 128) for seed in seeds]
+    return [p for p in paintings if len(p.scene.things) == 1 and _tells_apart(p.scene)]
+
+
+def _tells_apart(scene: Scene) -> bool:
+    """Whether shape and background have two different colours, both of the judge's twelve."""
+    names = {scene.things[0].colour, scene.setting[0].colour}
+    return len(names) == 2 and names <= set(judge.NAMES)
+
+
+def test_the_judge_sees_what_the_painter_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    paintings = _plain_shapes(monkeypatch, range(150))
+    assert len(paintings) > 40
+    right = 0
+    for p in paintings:
+        assert judge.object_colour(p.image) == p.scene.things[0].colour
+        assert judge.background_colour(p.image) == p.scene.setting[0].colour
+        right += judge.shape_of(p.image) == p.scene.things[0].noun
+    assert right >= 0.95 * len(paintings)
+
+
+def test_the_mask_covers_the_thing_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for p in _plain_shapes(monkeypatch, range(40)):
+        seen = judge.foreground(p.image)
+        marked = p.mask > 127
+        assert (seen & marked).sum() / (seen | marked).sum() > 0.93
+
+
+def test_things_are_nearer_than_the_sky() -> None:
+    compared = 0
+    for seed in range(60):
+        p = paint(seed, 64, 64)
+        if (p.mask == 255).any() and (p.mask == 0).any():
+            assert p.depth[p.mask == 255].mean() > p.depth[0].mean() - 1
+            compared += 1
+    assert compared > 30
+
+
+def test_captions_name_the_colour_of_the_thing() -> None:
+    scene = Scene((Mention("boat", "red", "left"),), (Mention("water", "blue"),))
+    texts = [describe(np.random.default_rng(seed), scene) for seed in range(200)]
+    assert all("boat" in text and "red" in text for text in texts)
+    assert len(set(texts)) > 60
+    assert sum("water" in text for text in texts) > 50
+    assert "a red boat" in texts
+
+
+def test_mirroring_swaps_the_sides_only() -> None:
+    assert mirrored("a red boat on the left, a tree to the right of a house") == (
+        "a red boat on the right, a tree to the left of a house"
+    )
+    assert mirrored("bright light") == "bright light"

@@ -1,0 +1,115 @@
+"""Short trainings: they learn, they stop and go on, and what they make is a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from bridge.models.training import dataset, decoder, denoiser
+from bridge.models.training.checkpoint import Checkpoint
+from bridge.models.training.dataset import load_shard
+from bridge.models.training.decoder import DecoderRun, train_decoder
+from bridge.models.training.denoiser import DenoiserRun, train_denoiser
+from bridge.models.training.export import export
+from bridge.models.training.networks import build_vae
+from bridge.models.training.sampler import Sampling, generate, load
+from bridge.models.training.schedule import Average, learning_rate
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "PIXELS_PER_SHARD", 32 * 128 * 128)
+
+
+def _counts(path: Path) -> dict[str, float]:
+    with safe_open(path, framework="pt") as file:
+        counts: dict[str, float] = json.loads(file.metadata()["counts"])
+        return counts
+
+
+def test_a_shard_is_painted_once_and_then_read(tmp_path: Path) -> None:
+    first = load_shard(tmp_path, 7, build_vae())
+    path = next(tmp_path.rglob("*.safetensors"))
+    written = path.stat().st_mtime_ns
+    again = load_shard(tmp_path, 7, build_vae())
+    assert path.stat().st_mtime_ns == written
+    assert torch.equal(first.latents, again.latents)
+    assert first.captions == again.captions
+    assert len(first.captions) == len(first.latents)
+    assert {len(texts) for texts in first.captions} == {dataset.CAPTIONS}
+
+
+def test_shards_hold_equal_pixels_whatever_their_size() -> None:
+    for number in range(len(dataset.SIZES)):
+        images, _ = dataset.images_of(number)
+        pixels = images[..., 0].size
+        assert 0.85 * dataset.PIXELS_PER_SHARD < pixels <= dataset.PIXELS_PER_SHARD
+
+
+@pytest.mark.slow
+def test_stopping_and_going_on_then_exporting_makes_a_pipeline(tmp_path: Path) -> None:
+    train_decoder(DecoderRun(tmp_path, images=2 * decoder.BATCH))
+    train_denoiser(DenoiserRun(tmp_path, images=32, shards=1))
+    train_denoiser(DenoiserRun(tmp_path, images=64, shards=1))
+    counts = _counts(denoiser.state_path(tmp_path))
+    assert (counts["images"], counts["steps"], counts["passes"]) == (64, 8, 2)
+
+    folder = tmp_path / "model"
+    export(tmp_path, folder, seed=3, note="a test")
+    made = json.loads((folder / "provenance.json").read_text())
+    assert made["runs"]["denoiser"]["images_seen"] == 64
+    assert (made["seed"], made["note"]) == (3, "a test")
+    assert set(made["sha256"]) == {
+        p.relative_to(folder).as_posix() for p in folder.rglob("*.safetensors")
+    }
+    images = generate(load(folder), ["a red boat"], [1], Sampling(steps=2, width=64, height=32))
+    assert images.shape == (1, 32, 64, 3)
+
+
+def test_a_checkpoint_restores_weights_averages_and_moments(tmp_path: Path) -> None:
+    def build(seed: int) -> tuple[torch.nn.Linear, Average, torch.optim.AdamW, Checkpoint]:
+        torch.manual_seed(seed)
+        net = torch.nn.Linear(3, 2)
+        average = Average([net], 0.9)
+        optimiser = torch.optim.AdamW(net.parameters(), lr=0.1)
+        return net, average, optimiser, Checkpoint({"net": net}, average, optimiser)
+
+    def step(net: torch.nn.Linear, average: Average, optimiser: torch.optim.AdamW) -> None:
+        torch.autograd.backward(net(torch.ones(1, 3)).square().sum())
+        optimiser.step()
+        optimiser.zero_grad()
+        average.update(5)
+
+    net, average, optimiser, checkpoint = build(0)
+    step(net, average, optimiser)
+    checkpoint.save(tmp_path / "state.safetensors", {"images": 16})
+    step(net, average, optimiser)
+
+    other, other_average, other_optimiser, restored = build(1)
+    assert restored.load(tmp_path / "state.safetensors") == {"images": 16}
+    step(other, other_average, other_optimiser)
+    assert torch.equal(net.weight, other.weight)
+    assert torch.equal(average.values[0], other_average.values[0])
+
+
+def test_swapping_the_average_twice_changes_nothing() -> None:
+    net = torch.nn.Linear(2, 2)
+    average = Average([net], 0.5)
+    with torch.no_grad():
+        net.weight += 1
+    live, kept = net.weight.clone(), average.values[0].clone()
+    average.swap()
+    assert torch.equal(net.weight, kept)
+    average.swap()
+    assert torch.equal(net.weight, live)
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    rates = [learning_rate(1.0, seen, 1000, 100, 0.25) for seen in (0, 50, 400, 700, 875, 1000)]
+    assert rates[0] < rates[1] < rates[2] == rates[3] == 1.0
+    assert rates[4] == pytest.approx(0.5)
+    assert rates[5] == pytest.approx(0.02)

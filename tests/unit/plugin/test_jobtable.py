@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from krita_plugin.krita_bridge.jobtable import JobTable
+from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.messages import (
+    Acknowledge,
+    Cancel,
+    Ended,
+    JobState,
+    Progress,
+    Result,
+    Resume,
+    Submit,
+    Unknown,
+)
+from tests.ears import BOUNDS, CANVAS, submit
+from tests.scripted_bridge import facts_of
+
+STATUS = messages.EngineStatus(messages.EngineState.READY, "Ready.")
+
+
+def welcome(*unacknowledged: str) -> messages.Welcome:
+    return messages.Welcome(1, "0", (), "", STATUS, unacknowledged)
+
+
+def result(job: str) -> Result:
+    return Result(job, BOUNDS, CANVAS, facts_of(submit(job)), "note")
+
+
+def sent(table: JobTable) -> list[messages.ClientMessage]:
+    found = []
+    while (outgoing := table.next_outgoing(0.0)) is not None:
+        found.append(outgoing.message)
+    return found
+
+
+@pytest.fixture
+def table() -> JobTable:
+    return JobTable()
+
+
+def test_nothing_is_sent_before_there_is_a_connection(table: JobTable) -> None:
+    table.submit(submit("a"), {})
+    table.acknowledge("b")
+    assert sent(table) == []
+    table.connected(welcome())
+    assert sent(table) == [submit("a")]
+
+
+def test_what_was_sent_is_asked_for_and_not_sent_again(table: JobTable) -> None:
+    table.connected(welcome())
+    table.submit(submit("a"), {})
+    assert sent(table) == [submit("a")]
+    table.disconnected()
+    table.submit(submit("b"), {})
+    table.connected(welcome("c"))
+    assert sent(table) == [Resume(("a", "c")), submit("b")]
+    assert table.received(Unknown("a")) is None
+    assert sent(table) == [submit("a")]
+
+
+def test_a_result_is_handed_on_once(table: JobTable) -> None:
+    table.connected(welcome())
+    table.submit(submit("a"), {})
+    assert table.received(result("a")) == result("a")
+    assert table.received(result("a")) is None
+    table.connected(welcome("a"))
+    assert Resume(("a",)) not in sent(table)
+
+
+def test_nothing_of_a_job_is_heard_after_its_end(table: JobTable) -> None:
+    table.connected(welcome())
+    table.submit(submit("a"), {})
+    assert table.received(Ended("a", JobState.FAILED)) is not None
+    assert table.received(Progress("a", 3, 4)) is None
+    table.submit(submit("a"), {})
+    assert table.received(Progress("a", 1, 4)) is not None
+
+
+def test_an_acknowledgement_is_repeated_until_the_bridge_has_heard_it(table: JobTable) -> None:
+    table.connected(welcome())
+    table.acknowledge("a")
+    assert sent(table) == [Acknowledge("a")]
+    table.disconnected()
+    table.connected(welcome("a"))
+    assert sent(table) == [Acknowledge("a")]
+    table.disconnected()
+    table.connected(welcome())
+    assert sent(table) == []
+
+
+def test_a_cancel_is_repeated_and_an_unknown_job_then_ends_here(table: JobTable) -> None:
+    table.connected(welcome())
+    table.submit(submit("a"), {})
+    sent(table)
+    table.disconnected()
+    table.cancel("a")
+    table.connected(welcome())
+    assert sent(table) == [Resume(("a",)), Cancel("a")]
+    assert table.received(Unknown("a")) == Ended("a", JobState.CANCELLED, "cancelled")
+    assert table.received(Unknown("a")) == Unknown("a")
+
+
+def test_a_job_that_was_never_sent_is_cancelled_here(table: JobTable) -> None:
+    table.submit(submit("a"), {})
+    table.cancel("a")
+    assert table.ended_here() == [Ended("a", JobState.CANCELLED, "cancelled")]
+    assert table.ended_here() == []
+    table.connected(welcome())
+    assert sent(table) == []
+
+
+def test_a_refused_job_is_not_sent_again(table: JobTable) -> None:
+    table.connected(welcome())
+    table.submit(submit("a"), {})
+    sent(table)
+    fault = messages.Fault("bad_input", "No.", "", "a")
+    assert table.received(fault) == fault
+    table.disconnected()
+    table.connected(welcome())
+    assert sent(table) == []
+
+
+def test_resuming_asks_again_even_for_what_was_delivered(table: JobTable) -> None:
+    table.connected(welcome())
+    table.received(result("a"))
+    table.resume(["a"])
+    assert sent(table) == [Resume(("a",))]
+    assert table.received(result("a")) == result("a")
+    table.acknowledge("a")
+    sent(table)
+    table.resume(["a"])
+    assert sent(table) == []
+
+
+class Bridge:
+    """What a bridge would answer, for random histories; it may be killed and lose all but results."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.kept: set[str] = set()
+
+    def hear(self, message: messages.ClientMessage) -> list[messages.ServerMessage]:
+        if isinstance(message, Submit) and message.job not in self.kept:
+            self.running.add(message.job)
+        elif isinstance(message, Acknowledge):
+            self.kept.discard(message.job)
+        elif isinstance(message, Resume):
+            return [self.whereabouts(job) for job in message.jobs]
+        return []
+
+    def whereabouts(self, job: str) -> messages.ServerMessage:
+        if job in self.kept:
+            return result(job)
+        return messages.Accepted(job, 0) if job in self.running else Unknown(job)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["submit", "cut", "kill", "hear", "finish", "keep"]), max_size=60))
+def test_in_any_history_every_job_is_delivered_exactly_once(history: list[str]) -> None:
+    table, bridge = JobTable(), Bridge()
+    delivered: list[str] = []
+    submitted: list[str] = []
+    answers: list[messages.ServerMessage] = []
+    table.connected(welcome())
+
+    def step(name: str) -> None:
+        if name == "submit":
+            submitted.append(f"job-{len(submitted)}")
+            table.submit(submit(submitted[-1]), {})
+        elif name in ("cut", "kill"):
+            if name == "kill":
+                bridge.running.clear()
+            answers.clear()
+            table.disconnected()
+            table.connected(welcome(*sorted(bridge.kept)))
+        elif name == "hear":
+            outgoing = table.next_outgoing(0.0)
+            if outgoing is not None:
+                answers.extend(bridge.hear(outgoing.message))
+        elif name == "finish":
+            for job in sorted(bridge.running):
+                bridge.kept.add(job)
+                answers.append(result(job))
+            bridge.running.clear()
+        while name != "cut" and answers:
+            heard = table.received(answers.pop(0))
+            if isinstance(heard, Result):
+                delivered.append(heard.job)
+        if name == "keep":
+            for job in delivered:
+                table.acknowledge(job)
+
+    for name in history:
+        step(name)
+    for name in ("cut", *["hear"] * 200, "finish", "cut", *["hear"] * 200, "keep", *["hear"] * 200):
+        step(name)
+    assert sorted(delivered) == sorted(submitted)
+    assert bridge.kept == set()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from krita_plugin.krita_bridge.notes import (
+    DocumentMemory,
+    DocumentNote,
+    Form,
+    new_memory,
+    read_form,
+    read_memory,
+    read_note,
+)
+
+FORM = Form("a boat", "fog", "embedded", 0.35, 2**62, True)
+DAMAGED = ["", "{", "[]", "null", "7", '"x"', "[" * 100_000]
+
+
+def test_a_note_comes_back() -> None:
+    note = DocumentNote("d1", "{layer}", 4)
+    assert read_note(note.dumps()) == note
+
+
+@pytest.mark.parametrize(
+    "text", [*DAMAGED, '{"document": 1, "layer": "x", "epoch": 1}', '{"document": "d"}']
+)
+def test_somebody_elses_note_is_none(text: str) -> None:
+    assert read_note(text) is None
+
+
+def test_a_form_comes_back() -> None:
+    assert read_form(FORM.dumps()) == FORM
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_form_is_a_fresh_one(text: str) -> None:
+    assert read_form(text) == Form()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strength": 0.0},
+        {"strength": 7.5},
+        {"strength": "1"},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"seed": True},
+    ],
+)
+def test_what_is_out_of_range_falls_back_and_the_rest_stays(change: dict[str, object]) -> None:
+    form = read_form(json.dumps({**json.loads(FORM.dumps()), **change}))
+    assert form.prompt == "a boat"
+    assert 0.0 < form.strength <= 1.0
+    assert type(form.seed) is int and 0 <= form.seed < 2**63
+
+
+def test_a_memory_comes_back_and_ids_differ() -> None:
+    memory = new_memory(FORM)
+    assert read_memory(memory.dumps()) == memory == DocumentMemory(memory.document, FORM)
+    assert new_memory(FORM).document != memory.document
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b'{"document": ""}', b'{"document": 5}'])
+def test_a_document_without_a_memory_has_none(data: bytes) -> None:
+    assert read_memory(data) is None

@@ -1,0 +1,263 @@
+"""The controller between the client, the canvas and the docker, with neither Krita nor Qt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from krita_plugin.krita_bridge.capture import Plan, Snapshot
+from krita_plugin.krita_bridge.client import ConnectionChanged, ConnectionState, Received
+from krita_plugin.krita_bridge.history import Entry
+from krita_plugin.krita_bridge.notes import DocumentNote
+from krita_plugin.krita_bridge.painting import Job, Painting, Stage
+from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import (
+    EngineState,
+    EngineStatus,
+    JobState,
+    PaintRequest,
+    PresetInfo,
+    ResultFacts,
+)
+
+BOUNDS = Bounds(10, 20, 4, 3)
+CANVAS = Extent(100, 100)
+SNAPSHOT = Snapshot(
+    Plan(CANVAS, BOUNDS, reads_image=True, reads_mask=True), (bytes(48),), (bytes(12),)
+)
+FACTS = ResultFacts("boat", "", "e", 1, 1.0, 20, 20, 5.0, "ddim", "m", "a", 64, 64, 1.0, "0")
+READY = EngineStatus(EngineState.READY, "Ready.")
+PRESETS = tuple(PresetInfo(n, n.title(), "m", 512, 20, 5.0, "ddim") for n in ("fast", "good"))
+WELCOME = messages.Welcome(1, "0", PRESETS, "good", READY, ())
+CONNECTED = ConnectionChanged(ConnectionState.CONNECTED, "Connected.")
+
+
+class Recorder:
+    """Stands in for the client and the easel: remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def submit(self, submit: messages.Submit, image: Any = None, mask: Any = None) -> None:
+        self.calls.append(("submit", submit.job, submit.bounds, image, mask))
+
+    def cancel(self, job: str) -> None:
+        self.calls.append(("cancel", job))
+
+    def acknowledge(self, job: str) -> None:
+        self.calls.append(("acknowledge", job))
+
+    def preview(self, job: str, bounds: Bounds, image: Any) -> None:
+        self.calls.append(("preview", job))
+
+    def finish(self, entry: Entry) -> None:
+        self.calls.append(("finish", entry.job))
+
+    def show(self, entry: Entry) -> None:
+        self.calls.append(("show", entry.job))
+
+    def drop(self, job: str) -> None:
+        self.calls.append(("drop", job))
+
+
+class Desk:
+    """A Painting with its surroundings, in the verbs of the tests."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.changes = 0
+        self.painting = Painting(self.recorder, self.recorder, self._changed)
+        self.painting.on_event(CONNECTED)
+        self.hear(WELCOME)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def hear(self, message: Any, image: bytes | None = None) -> None:
+        self.painting.on_event(Received(message, memoryview(image) if image else None))
+
+    def press(self, *names: str, epoch: int = 1, capture: bool = True) -> None:
+        note = DocumentNote("d", f"layer{epoch}", epoch)
+        self.painting.begin([Job(name, PaintRequest("boat"), note) for name in names])
+        if capture:
+            self.painting.captured(names, SNAPSHOT, previews=True)
+
+    def preview(self, job: str) -> None:
+        self.hear(messages.Preview(job, 1, BOUNDS), bytes(48))
+
+    def result(self, job: str, epoch: int = 1) -> None:
+        note = DocumentNote("d", f"layer{epoch}", epoch).dumps()
+        self.hear(messages.Result(job, BOUNDS, CANVAS, FACTS, note), bytes(48))
+
+    def told(self, what: str) -> list[str]:
+        return [call[1] for call in self.recorder.calls if call[0] == what]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_job_is_sent_with_its_strips_once_they_are_read(desk: Desk) -> None:
+    desk.press("a", capture=False)
+    assert desk.told("submit") == []
+    desk.painting.captured(["a"], SNAPSHOT, previews=True)
+    assert desk.recorder.calls == [("submit", "a", BOUNDS, SNAPSHOT.image, SNAPSHOT.mask)]
+
+
+def test_a_job_cancelled_while_it_is_read_is_never_sent(desk: Desk) -> None:
+    desk.press("a", capture=False)
+    desk.painting.cancel()
+    desk.painting.captured(["a"], SNAPSHOT, previews=True)
+    assert desk.recorder.calls == []
+    assert desk.painting.jobs() == []
+
+
+def test_from_press_to_picture(desk: Desk) -> None:
+    desk.press("a")
+    desk.hear(messages.Progress("a", 3, 20, 2.0))
+    front = desk.painting.front()
+    assert front is not None
+    assert (front.stage, front.step, front.steps) == (Stage.RUNNING, 3, 20)
+    desk.preview("a")
+    desk.result("a")
+    assert desk.told("preview") == ["a"] and desk.told("finish") == ["a"]
+    assert desk.painting.jobs() == [] and desk.painting.preview is None
+    assert desk.told("acknowledge") == [], "not before the picture is in the document"
+    desk.painting.placed("a")
+    assert desk.told("acknowledge") == ["a"]
+    desk.painting.placed("a")
+    assert desk.told("acknowledge") == ["a"]
+
+
+def test_a_picture_without_a_place_stays_with_the_bridge_until_it_is_discarded(desk: Desk) -> None:
+    desk.press("a")
+    desk.result("a")
+    desk.painting.kept("a", "It waits below.")
+    assert desk.painting.sentence() == "It waits below."
+    assert desk.told("acknowledge") == []
+    desk.painting.discard("a")
+    assert desk.told("acknowledge") == ["a"]
+    assert len(desk.painting.history) == 0
+
+
+def test_of_several_variations_one_is_on_the_canvas_and_the_others_wait(desk: Desk) -> None:
+    desk.press("a", "b", "c")
+    for job in "abc":
+        desk.preview(job)
+        desk.result(job)
+    assert desk.told("preview") == ["a"]
+    assert desk.told("finish") == ["a"]
+    assert [e.job for e in desk.painting.history.entries()] == ["a", "b", "c"]
+
+
+def test_walking_through_the_variations(desk: Desk) -> None:
+    desk.press("a", "b")
+    desk.result("a")
+    desk.result("b")
+    desk.painting.placed("a")
+    desk.painting.show_beside(1)
+    assert desk.told("show") == ["b"]
+
+
+def test_a_second_press_leads_by_itself(desk: Desk) -> None:
+    desk.press("a")
+    desk.press("b", epoch=2)
+    desk.result("a")
+    desk.result("b", epoch=2)
+    assert desk.told("finish") == ["a", "b"]
+
+
+def test_cancelling_takes_the_preview_away_when_the_bridge_says_so(desk: Desk) -> None:
+    desk.press("a")
+    desk.preview("a")
+    desk.painting.cancel()
+    assert desk.told("cancel") == ["a"] and desk.told("drop") == []
+    desk.preview("a")
+    assert desk.told("preview") == ["a"], "no preview is shown any more"
+    desk.painting.cancel()
+    assert desk.told("cancel") == ["a"], "asking once is enough"
+    desk.hear(messages.Ended("a", JobState.CANCELLED, "cancelled"))
+    assert desk.told("drop") == ["a"]
+    assert desk.painting.jobs() == [] and desk.painting.notice == ""
+
+
+def test_a_cancel_that_comes_too_late_gives_the_picture(desk: Desk) -> None:
+    desk.press("a")
+    desk.painting.cancel()
+    desk.result("a")
+    assert desk.told("finish") == ["a"]
+
+
+def test_a_failure_is_one_sentence_with_its_hint(desk: Desk) -> None:
+    desk.press("a")
+    desk.preview("a")
+    ended = messages.Ended("a", JobState.FAILED, "out_of_memory", "No memory.", "Select less.")
+    desk.hear(ended)
+    assert desk.painting.sentence() == "No memory. Select less."
+    assert desk.told("drop") == ["a"]
+    desk.press("b", epoch=2)
+    assert desk.painting.sentence() == READY.sentence, "the next press begins afresh"
+
+
+def test_when_the_first_variation_fails_the_next_one_leads(desk: Desk) -> None:
+    desk.press("a", "b")
+    desk.preview("a")
+    desk.hear(messages.Ended("a", JobState.FAILED, "internal", "It failed."))
+    desk.result("b")
+    assert desk.told("finish") == ["b"]
+
+
+def test_a_refused_job_ends_with_the_bridges_sentence(desk: Desk) -> None:
+    desk.press("a")
+    desk.hear(messages.Fault("bad_input", "The mask is empty.", "Select something.", "a"))
+    assert desk.painting.jobs() == []
+    assert desk.painting.sentence() == "The mask is empty. Select something."
+
+
+def test_a_result_of_an_earlier_run_waits_as_a_thumbnail(desk: Desk) -> None:
+    desk.result("old")
+    assert desk.told("finish") == [] and desk.told("acknowledge") == []
+    assert [e.job for e in desk.painting.history.entries()] == ["old"]
+    assert "waits below" in desk.painting.sentence()
+
+
+def test_the_state_follows_the_connection(desk: Desk) -> None:
+    assert desk.painting.sentence() == READY.sentence
+    desk.painting.on_event(ConnectionChanged(ConnectionState.WAITING, "Reconnecting..."))
+    assert desk.painting.sentence() == "Reconnecting..."
+    desk.painting.on_event(CONNECTED)
+    assert desk.painting.sentence() == "Connected."
+    desk.hear(replace(READY, state=EngineState.BUSY, sentence="Painting."))
+    assert desk.painting.sentence() == "Painting."
+
+
+def test_a_ready_bridge_says_with_what_and_where(desk: Desk) -> None:
+    desk.hear(replace(READY, model="embedded model", device="cpu"))
+    assert desk.painting.sentence() == "Ready: embedded model on CPU"
+
+
+def test_jobs_survive_a_lost_connection(desk: Desk) -> None:
+    desk.press("a")
+    desk.painting.on_event(ConnectionChanged(ConnectionState.WAITING, "Reconnecting..."))
+    assert [job.job for job in desk.painting.jobs()] == ["a"]
+    desk.painting.on_event(CONNECTED)
+    desk.result("a")
+    assert desk.told("finish") == ["a"]
+
+
+def test_presets_fall_back_to_the_bridges_default(desk: Desk) -> None:
+    assert [desk.painting.preset(n).name for n in ("fast", "gone", "")] == ["fast", "good", "good"]  # type: ignore[union-attr]
+    fresh = Painting(Recorder(), Recorder(), lambda: None)
+    assert fresh.preset("fast") is None
+
+
+def test_everything_that_happens_reaches_the_docker(desk: Desk) -> None:
+    before = desk.changes
+    desk.press("a")
+    desk.hear(messages.Progress("a", 1, 20, None))
+    desk.painting.say("Something.")
+    assert desk.changes >= before + 4

@@ -1,0 +1,361 @@
+"""The protocol from a client's side: a real serve process over a worker with a fake engine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.frames import Frame, Tensor, join
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import (
+    Accepted,
+    Acknowledge,
+    Cancel,
+    Ended,
+    EngineState,
+    EngineStatus,
+    Fault,
+    Hello,
+    JobState,
+    PaintRequest,
+    Preview,
+    Progress,
+    Result,
+    Resume,
+    Submit,
+    Unknown,
+)
+from krita_plugin.krita_bridge.wire.runfile import RunFile
+from tests.bridge_process import BareClient, BridgeProcess, client, connected, submit
+
+NAMES = (f"client-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def bridge(home: Path) -> Iterator[RunFile]:
+    process = BridgeProcess(home)
+    try:
+        yield process.wait_until_listening()
+    finally:
+        process.kill()
+
+
+async def finish(painter: BareClient, job: Submit) -> tuple[Result, Frame]:
+    await painter.send(job)
+    message, frame = await painter.until(Result, Ended, Fault)
+    assert isinstance(message, Result), message
+    return message, frame
+
+
+async def test_welcome_tells_presets_status_and_nothing_kept(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        assert painter.welcome is not None
+        assert [preset.name for preset in painter.welcome.presets] == ["fake"]
+        assert painter.welcome.default_preset == "fake"
+        assert painter.welcome.unacknowledged == ()
+
+
+async def test_a_job_is_accepted_steps_with_previews_and_ends_in_its_result(
+    bridge: RunFile,
+) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("whole", "steps=3 pause=0.12", document="note"))
+        kinds, progress, previews = [], [], []
+        while True:
+            message, frame = await painter.receive()
+            kinds.append(type(message))
+            if isinstance(message, Progress):
+                progress.append((message.step, message.steps))
+                assert message.seconds_left is not None and message.seconds_left >= 0
+            if isinstance(message, Preview):
+                previews.append(message.step)
+                assert frame.tensors["image"].shape == (8, 16, 4)
+            if isinstance(message, Result):
+                break
+        first = next(kind for kind in kinds if kind is not EngineStatus)
+        assert first is Accepted
+        assert progress == [(1, 3), (2, 3), (3, 3)]
+        assert previews and set(previews) <= {1, 2}
+        assert message.document == "note" and message.facts.steps == 3
+        assert message.facts.seconds >= 3 * 0.12
+
+
+async def test_pixels_are_bgra_both_ways_and_only_the_mask_is_painted(bridge: RunFile) -> None:
+    height, width = 6, 9
+    mask = np.zeros((height, width), np.uint8)
+    mask[2:5, 3:7] = 255
+    canvas, bounds = Extent(100, 50), Bounds(20, 10, width, height)
+    request = PaintRequest("", seed=77)
+    image = np.random.default_rng(1).integers(0, 256, (height, width, 4), np.uint8)
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(
+            Submit("pixels", request, canvas, bounds),
+            ("image", Tensor(image.shape, image.tobytes())),
+            ("mask", Tensor(mask.shape, mask.tobytes())),
+        )
+        message, frame = await painter.until(Result, Ended)
+    assert isinstance(message, Result) and message.bounds == bounds and message.canvas == canvas
+    got = np.frombuffer(frame.tensors["image"].data, np.uint8).reshape(height, width, 4)
+    assert not got[mask == 0].any()
+    assert (got[..., 0][mask > 0] == 77).all(), "the fake engine's blue is the seed"
+    columns = np.broadcast_to(np.arange(width), (height, width))
+    assert (got[..., 2][mask > 0] == columns[mask > 0]).all(), "its red counts columns"
+
+
+async def test_previews_only_for_those_who_want_them(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("quiet", "steps=4 pause=0.12", previews=False))
+        while True:
+            message, _ = await painter.receive()
+            assert not isinstance(message, Preview)
+            if isinstance(message, Result):
+                return
+
+
+async def test_submitting_twice_runs_once(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        job = submit("twice", "steps=3 pause=0.1")
+        for _ in range(3):
+            await painter.send(job)
+        await painter.until(Result)
+        assert not any(isinstance(m, (Progress, Result)) for m in await painter.sync())
+        await painter.send(job)
+        message, _ = await painter.until(Result, Accepted, Progress)
+        assert isinstance(message, Result), "a finished job is answered with its result"
+
+
+async def test_a_result_is_kept_until_acknowledged_across_connections(
+    bridge: RunFile, home: Path
+) -> None:
+    name = next(NAMES)
+    async with client(bridge, name) as painter:
+        _, first = await finish(painter, submit("kept", seed=5))
+    (path,) = home.glob(f"results/{name}-*/kept-*.frame")
+    async with client(bridge, name) as painter:
+        assert painter.welcome is not None and painter.welcome.unacknowledged == ("kept",)
+        await painter.send(Resume(("kept", "never-heard-of")))
+        answers = [await painter.until(Result, Unknown) for _ in range(2)]
+        results = [(m, f) for m, f in answers if isinstance(m, Result)]
+        assert Unknown("never-heard-of") in [m for m, _ in answers]
+        assert results[0][1].tensors["image"].data == first.tensors["image"].data
+        await painter.send(Acknowledge("kept"))
+        await painter.send(Acknowledge("kept"))
+        await painter.send(Resume(("kept",)))
+        assert (await painter.until(Unknown, Result))[0] == Unknown("kept")
+    assert not path.exists()
+
+
+async def test_a_running_job_outlives_its_connection_and_is_resumed(bridge: RunFile) -> None:
+    name = next(NAMES)
+    async with client(bridge, name) as painter:
+        await painter.send(submit("long", "steps=8 pause=0.1"))
+        await painter.until(Progress)
+    async with client(bridge, name) as painter:
+        await painter.send(Resume(("long",)))
+        assert isinstance((await painter.receive())[0], (Accepted, EngineStatus))
+        message, _ = await painter.until(Progress, Result)
+        assert isinstance(message, Progress)
+        await painter.until(Result)
+
+
+async def test_cancelling_a_running_job_is_answered_at_once_and_frees_the_worker(
+    bridge: RunFile,
+) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("endless", "steps=100 pause=0.3"))
+        await painter.until(Progress)
+        await painter.send(Cancel("endless"))
+        seen = await painter.sync()
+        (ended,) = [m for m in seen if isinstance(m, Ended)]
+        assert (ended.state, ended.code) == (JobState.CANCELLED, "cancelled")
+        await painter.send(submit("next"))
+        await painter.until(Result)
+        late = [m for m in await painter.sync() if getattr(m, "job", "") == "endless"]
+        assert late == []
+
+
+async def test_cancelling_a_waiting_job_takes_it_out_of_the_line(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("first", "steps=5 pause=0.1"))
+        await painter.send(submit("second"))
+        await painter.send(submit("third"))
+        await painter.send(Cancel("second"))
+        ended, _ = await painter.until(Ended)
+        assert isinstance(ended, Ended) and ended.job == "second"
+        jobs = [m.job for m in [(await painter.until(Result))[0] for _ in range(2)]]  # type: ignore[union-attr]
+        assert jobs == ["first", "third"]
+
+
+async def test_cancel_of_what_is_over_is_answered_with_how_it_ended(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await finish(painter, submit("done"))
+        await painter.send(Cancel("done"))
+        assert isinstance((await painter.until(Result, Ended, Unknown))[0], Result)
+        await painter.send(submit("bad", "fail"))
+        first, _ = await painter.until(Ended)
+        await painter.send(Cancel("bad"))
+        assert (await painter.until(Ended, Unknown))[0] == first
+        await painter.send(submit("bad", "fail"))
+        assert (await painter.until(Ended, Accepted))[0] == first
+        await painter.send(Cancel("nothing"))
+        assert (await painter.until(Ended, Unknown))[0] == Unknown("nothing")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"), [("fail", "bad_input"), ("memory", "out_of_memory"), ("crash", "internal")]
+)
+async def test_a_failure_is_one_sentence_with_a_hint_and_the_next_job_succeeds(
+    bridge: RunFile, prompt: str, code: str
+) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("failing", prompt))
+        ended, _ = await painter.until(Ended, Result)
+        assert isinstance(ended, Ended)
+        assert (ended.state, ended.code) == (JobState.FAILED, code)
+        assert ended.message.endswith(".") and ended.hint.endswith(".")
+        assert "Traceback" not in ended.message
+        await finish(painter, submit("after"))
+
+
+async def test_what_libraries_print_breaks_no_frame(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await finish(painter, submit("noisy", "noise steps=3"))
+
+
+async def test_the_line_is_told_as_it_moves(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        for job in "abc":
+            await painter.send(submit(f"line-{job}", "steps=3 pause=0.1"))
+        positions: dict[str, list[int]] = {}
+        left = 3
+        while left:
+            message, _ = await painter.receive()
+            if isinstance(message, Accepted):
+                positions.setdefault(message.job, []).append(message.position)
+            left -= isinstance(message, Result)
+        assert positions == {"line-a": [0], "line-b": [1, 0], "line-c": [2, 1, 0]}
+
+
+async def test_two_clients_take_turns_and_never_meet(bridge: RunFile) -> None:
+    greedy, modest = next(NAMES), next(NAMES)
+    async with client(bridge, greedy) as many, client(bridge, modest) as one:
+        for number in range(6):
+            await many.send(submit(f"job-{number}", "steps=2 pause=0.05", seed=1))
+        await many.sync()
+        await one.send(submit("job-3", "steps=2 pause=0.05", seed=2))
+        await one.send(Resume(("job-0",)))
+        assert (await one.until(Unknown))[0] == Unknown("job-0")
+        await one.send(Cancel("job-5"))
+        assert (await one.until(Unknown, Ended))[0] == Unknown("job-5")
+        _, frame = await one.until(Result)
+        assert bytes(frame.tensors["image"].data)[0] == 2
+        done = sum(isinstance(m, Result) for m in await many.sync())
+        assert done <= 3, "the second client did not wait behind all six"
+        await one.send(Acknowledge("job-0"))
+        assert not any(isinstance(m, Preview) for m in await one.sync())
+        for _ in range(6 - done):
+            await many.until(Result)
+    async with client(bridge, greedy) as many:
+        assert many.welcome is not None and len(many.welcome.unacknowledged) == 6
+
+
+async def test_an_unknown_preset_names_the_job(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        job = Submit("job", PaintRequest("", preset="nope"), Extent(8, 8), Bounds(0, 0, 8, 8))
+        await painter.send(job)
+        fault, _ = await painter.until(Fault)
+        assert isinstance(fault, Fault)
+        assert (fault.code, fault.job) == ("unknown_preset", "job") and "nope" in fault.message
+
+
+def image(height: int, width: int) -> tuple[str, Tensor]:
+    return "image", Tensor((height, width, 4), bytes(height * width * 4))
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        [image(8, 15)],
+        [image(16, 8)],
+        [("image", Tensor((8, 16, 3), bytes(8 * 16 * 3)))],
+        [("image", Tensor((8, 16), bytes(8 * 16)))],
+        [("mask", Tensor((7, 16), bytes(7 * 16)))],
+        [image(8, 16), ("mask", Tensor((8, 16, 1), bytes(8 * 16)))],
+        [("surprise", Tensor((1,), bytes(1)))],
+    ],
+)
+async def test_pixels_of_another_size_are_refused_and_name_the_job(
+    bridge: RunFile, tensors: list[tuple[str, Tensor]]
+) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("job"), *tensors)
+        fault, _ = await painter.until(Fault, Accepted)
+        assert isinstance(fault, Fault)
+        assert (fault.code, fault.job) == ("bad_message", "job")
+
+
+async def test_a_prompt_of_100000_characters_gets_one_sentence_naming_the_job(
+    bridge: RunFile,
+) -> None:
+    text = messages.dumps(submit("job")).replace('"prompt": ""', f'"prompt": "{"x" * 100_000}"')
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.socket.send(text)
+        fault, _ = await painter.until(Fault, Accepted)
+        assert isinstance(fault, Fault) and fault.job == "job"
+        assert fault.message == "The prompt has 100,000 characters; shorten it to 10,000 at most."
+
+
+@pytest.mark.parametrize(
+    "first", ['{"type": "resume", "jobs": []}', "{", "[]", b"", b"\x00" * 9, "hello" * 1000]
+)
+async def test_before_hello_nothing_else_is_answered(bridge: RunFile, first: str | bytes) -> None:
+    async with connected(bridge) as socket:
+        await socket.send(first)
+        fault = messages.loads(str(await socket.receive()))
+        assert isinstance(fault, Fault) and fault.code == "refused"
+        assert (await socket.raw.receive()).data == 1008
+
+
+async def test_another_protocol_version_is_told_what_to_do(bridge: RunFile) -> None:
+    async with connected(bridge) as socket:
+        await socket.send(messages.dumps(Hello(2, "test", "x")))
+        fault = messages.loads(str(await socket.receive()))
+        assert isinstance(fault, Fault) and "2" in fault.message and "Update" in fault.hint
+
+
+async def test_pixels_where_none_belong_are_refused(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        tensor = Tensor((1, 1, 4), bytes(4))
+        await painter.socket.send(join(Frame(messages.dumps(Cancel("job")), {"image": tensor})))
+        fault, _ = await painter.until(Fault)
+        assert isinstance(fault, Fault) and fault.job == "job"
+
+
+async def test_a_client_cannot_play_the_bridge(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(Unknown("job"))
+        assert isinstance((await painter.until(Fault))[0], Fault)
+        await painter.send(Hello(1, "test", "another"))
+        assert isinstance((await painter.until(Fault))[0], Fault)
+
+
+async def test_status_follows_the_worker(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("status"))
+        states = []
+        while EngineState.BUSY not in states or states[-1] is not EngineState.READY:
+            message, _ = await asyncio.wait_for(painter.until(EngineStatus), 10)
+            assert isinstance(message, EngineStatus) and message.sentence.endswith(".")
+            states.append(message.state)
+        assert message.model == "fake model" and message.device == "fake"
