@@ -1,8 +1,8 @@
 """How the embedded model is made: paint, train, export, measure.
 
 Reading order: ``colours`` and ``canvas`` (what a stroke is), ``things`` (what can be drawn),
-``scenes`` and ``captions`` (where things stand, how a painter would ask for them), ``painter``
-(one seed gives one painting), ``dataset`` (paintings as latents on disk), ``tokens`` and
+``scenes``, ``media`` and ``captions`` (where things stand, what they are painted with, how a painter
+would ask for them), ``painter`` (one seed gives one painting), ``dataset`` (paintings as latents on disk), ``tokens`` and
 ``networks`` (the model), ``decoder`` and ``denoiser`` (the two trainings), ``export``,
 ``judge`` and ``evaluate``, ``card``.
 
@@ -12,5 +12,5 @@ checkpoint. ``python -m bridge.models.training --help`` lists the steps.
 
 from __future__ import annotations
 
-DATA_VERSION = 2
+DATA_VERSION = 3
 """Raised whenever the painter, the captions or the latents change what a seed gives."""

@@ -26,8 +26,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--crops", type=int, default=60_000, help="decoder: crops to see")
     parser.add_argument("--images", type=int, default=150_000, help="denoiser: images to see")
-    parser.add_argument("--shards", type=int, default=36, help="denoiser: shards on disk")
+    parser.add_argument("--shards", type=int, default=96, help="denoiser: shards on disk")
     parser.add_argument("--ranks", type=int, default=2, help="denoiser: processes")
+    parser.add_argument(
+        "--start", type=Path, help="denoiser: an exported folder to begin from without a checkpoint"
+    )
     parser.add_argument("--samples", type=int, default=64, help="evaluate: pictures a rate")
     parser.add_argument("--out", type=Path, default=EMBEDDED, help="export, evaluate, card: folder")
     parser.add_argument("--note", default="", help="export: what to record beside the facts")
@@ -42,7 +45,9 @@ def main() -> None:
         train_decoder(DecoderRun(args.cache, args.crops, args.seed))
     if "denoiser" in steps:
         train_on_ranks(
-            DenoiserRun(args.cache, args.images, args.shards, args.seed, ranks=args.ranks)
+            DenoiserRun(
+                args.cache, args.images, args.shards, args.seed, ranks=args.ranks, start=args.start
+            )
         )
     if "export" in steps:
         export(args.cache, args.out, args.seed, args.note)

@@ -12,7 +12,7 @@ FILLERS = (
     "old", "quiet", "calm", "big", "little", "happy", "good",
 )  # fmt: skip
 OPENINGS = (
-    "a painting of", "a picture of", "an oil painting of", "a drawing of", "painting of",
+    "a painting of", "a picture of", "painting of",
     "a photo of", "an illustration of", "an image of", "there is", "paint",
 )  # fmt: skip
 ENDINGS = (
@@ -28,9 +28,12 @@ class Mention:
     noun: str
     colour: str = ""
     place: str = ""
+    count: int = 1
 
     def bare(self) -> str:
-        return f"{self.colour} {self.noun}".strip()
+        """Without an article. ``noun`` is a plural where ``count`` is above 1, and that is then said."""
+        number = f"{NUMBERS[self.count]} " if self.count > 1 else ""
+        return f"{number}{self.colour} {self.noun}".replace("  ", " ").strip()
 
     def phrase(self) -> str:
         """With its article: "a red boat", "an apple", "blue water"."""
@@ -42,6 +45,7 @@ class Mention:
         return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
+NUMBERS = ("no", "one", "two", "three")
 UNCOUNTED = ("water", "ground", "grass", "sand", "snow")
 JOINTS = {"sky": "under", "table": "on", "background": "on", "wall": "in front of"}
 
@@ -53,6 +57,7 @@ class Scene:
     things: tuple[Mention, ...]
     setting: tuple[Mention, ...]
     time: str = ""
+    medium: str = ""
 
 
 def _chance(rng: np.random.Generator, p: float) -> bool:
@@ -108,6 +113,20 @@ def _nothing_but_setting(rng: np.random.Generator, scene: Scene) -> str:
     return str(rng.choice([" and ", ", ", " over "])).join(names)
 
 
+MEDIA = {
+    "watercolour": ("a watercolour of", "watercolour of", "watercolor painting of"),
+    "oil": ("an oil painting of", "oil painting of", "oil on canvas of"),
+    "line drawing": ("a line drawing of", "a drawing of", "a pencil sketch of"),
+}
+"""What a painting can be painted with, and how that is said. Plain flat colour is never said."""
+
+
+def _in_medium(rng: np.random.Generator, medium: str, text: str) -> str:
+    if _chance(rng, 0.25):
+        return f"{text}, {medium}{' painting' if medium == 'oil' else ''}"
+    return f"{rng.choice(MEDIA[medium])} {text}"
+
+
 def describe(rng: np.random.Generator, scene: Scene) -> str:
     """One caption. Never empty: captions are dropped for guidance by the training, not here."""
     if not scene.things:
@@ -117,7 +136,9 @@ def describe(rng: np.random.Generator, scene: Scene) -> str:
         text = kinds[int(rng.choice(3, p=[0.36, 0.28, 0.36]))](rng, scene)
     if scene.time and _chance(rng, 0.8):
         text = f"{text} {scene.time}"
-    if _chance(rng, 0.22):
+    if scene.medium:
+        text = _in_medium(rng, scene.medium, text)
+    elif _chance(rng, 0.22):
         text = f"{rng.choice(OPENINGS)} {text}"
     if _chance(rng, 0.12):
         words = text.split(" ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from PIL import Image
 
 from bridge.models.training.canvas import Canvas
 from bridge.models.training.captions import Scene, describe
+from bridge.models.training.media import MEDIUM_SHARE, in_medium
 from bridge.models.training.scenes import KINDS, MAIN
 
 
@@ -32,8 +33,12 @@ def paint(seed: int, width: int, height: int, captions: int = 1) -> Painting:
     kinds = [draw for draw, _ in KINDS]
     draw = kinds[int(rng.choice(len(kinds), p=[p for _, p in KINDS]))]
     scene = draw(canvas, rng)
+    image = canvas.image()
+    if rng.random() < MEDIUM_SHARE:
+        medium, image = in_medium(rng, image)
+        scene = replace(scene, medium=medium)
     return Painting(
-        image=_mottle(rng, canvas.image()),
+        image=_mottle(rng, image),
         mask=canvas.mask_of(MAIN),
         depth=canvas.depth_map(),
         captions=tuple(describe(rng, scene) for _ in range(captions)),

@@ -234,10 +234,33 @@ def expanse(canvas: Canvas, rng: np.random.Generator) -> Scene:
     return Scene((), ((_land if kind == 1 else _water)(canvas, rng, 0, ""),))
 
 
+def group(canvas: Canvas, rng: np.random.Generator) -> Scene:
+    """One to three of the same thing in the same colour, side by side, before one plain colour."""
+    unit = min(canvas.width, canvas.height)
+    ground = pick(rng)
+    canvas.gradient(0, canvas.height, ground.rgb, shade(ground.rgb, 0.94), 20, 20)
+    kinds = [thing for thing in things.ALL if thing.plural]
+    thing = kinds[int(rng.integers(len(kinds)))]
+    paint = pick(rng)
+    count = int(rng.integers(1, 4))
+    room = canvas.width / count
+    size = min(unit * 0.8, room / thing.width) * rng.uniform(0.7, 0.9)
+    foot = canvas.height * rng.uniform(0.42, 0.58) + size / 2
+    for place in range(count):
+        canvas.thing, canvas.depth = MAIN if place == 0 else OTHER, 200
+        x = room * (place + 0.5 + rng.uniform(-0.04, 0.04))
+        frame = Frame(canvas, float(x), float(foot + size * rng.uniform(-0.08, 0.08)), float(size))
+        thing.draw(frame, paint.rgb, rng)
+    noun = thing.plural if count > 1 else thing.noun
+    said = Mention(noun, paint.words if rng.random() < 0.85 else "", count=count)
+    return Scene((said,), (Mention("background", ground.words),))
+
+
 KINDS: tuple[tuple[Callable[[Canvas, np.random.Generator], Scene], float], ...] = (
-    (landscape, 0.32),
-    (portrait, 0.32),
+    (landscape, 0.28),
+    (portrait, 0.3),
     (still_life, 0.12),
-    (shapes, 0.12),
-    (expanse, 0.12),
+    (shapes, 0.16),
+    (group, 0.07),
+    (expanse, 0.07),
 )

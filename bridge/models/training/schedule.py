@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 
-def learning_rate(peak: float, seen: int, total: int, warmup: int, decay: float) -> float:
+def learning_rate(
+    peak: float, seen: int, total: int, warmup: int, decay: float, begun: int = 0
+) -> float:
     """Warm-up, a plateau, and a linear fall to 2 % of the peak over the last ``decay`` share.
 
-    ``seen`` and ``total`` count images. The plateau does not depend on ``total``, so a run can be
+    ``seen``, ``total`` and ``begun`` (where this run took up, its moments perhaps empty) count images. The plateau does not depend on ``total``, so a run can be
     lengthened or ended early from any checkpoint (Hu et al. 2024, MiniCPM).
     """
-    rising = min(1.0, (seen + 1) / warmup)
+    rising = min(1.0, (seen - begun + 1) / warmup)
     falling = (total - seen) / (decay * total)
     return peak * min(rising, max(0.02, min(1.0, falling)))
 
@@ -32,6 +34,11 @@ class Average:
         decay = min(self._decay, (1 + step) / (10 + step))
         for value, parameter in zip(self.values, self._parameters, strict=True):
             value.lerp_(parameter, 1 - decay)
+
+    def reset(self) -> None:
+        """Begins anew from the weights as they are now."""
+        for value, parameter in zip(self.values, self._parameters, strict=True):
+            value.copy_(parameter.detach())
 
     @torch.no_grad()
     def swap(self) -> None:

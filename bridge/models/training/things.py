@@ -41,12 +41,14 @@ Draw = Callable[[Frame, Rgb, np.random.Generator], None]
 
 @dataclass(frozen=True)
 class Thing:
-    """A drawable noun. ``natural``: the colours it has when nobody names one (any, if empty)."""
+    """A drawable noun. ``natural``: the colours it has when nobody names one (any, if empty);
+    ``width``: how wide it is, in its own heights."""
 
     noun: str
     draw: Draw
     natural: tuple[str, ...] = ()
     plural: str = ""
+    width: float = 1.2
 
 
 def _circle(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
@@ -218,14 +220,14 @@ SHAPES = (
 )
 ON_LAND = (
     Thing("house", _house, plural="houses"),
-    Thing("tree", _tree, ("green",), "trees"),
+    Thing("tree", _tree, ("green",), "trees", 0.9),
     Thing("flower", _flower, plural="flowers"),
 )
 ON_WATER = (Thing("boat", _boat, plural="boats"),)
 ON_TABLE = (
     Thing("apple", _apple, ("red", "green", "yellow"), "apples"),
     Thing("pear", _pear, ("green", "yellow"), "pears"),
-    Thing("lemon", _lemon, ("yellow",), "lemons"),
+    Thing("lemon", _lemon, ("yellow",), "lemons", 1.4),
     Thing("bowl", _bowl, plural="bowls"),
     Thing("bottle", _bottle, plural="bottles"),
     Thing("vase", _vase, plural="vases"),
@@ -233,7 +235,7 @@ ON_TABLE = (
 )
 SUN = Thing("sun", _sun, ("yellow", "orange"))
 MOON = Thing("moon", _moon, ("white",))
-CLOUD = Thing("cloud", _cloud, ("white", "grey"), "clouds")
-MOUNTAIN = Thing("mountain", _mountain, ("grey", "purple", "blue", "brown"), "mountains")
+CLOUD = Thing("cloud", _cloud, ("white", "grey"), "clouds", 1.6)
+MOUNTAIN = Thing("mountain", _mountain, ("grey", "purple", "blue", "brown"), "mountains", 1.8)
 IN_SKY = (SUN, MOON, CLOUD)
 ALL = (*SHAPES, *ON_LAND, *ON_WATER, *ON_TABLE, SUN, MOON, CLOUD, MOUNTAIN)

@@ -26,7 +26,9 @@ def caption_words() -> list[str]:
     nouns = [t.noun for t in things.ALL] + [t.plural for t in things.ALL]
     phrases = [
         *nouns, *colours.NAMED, *(s for names in colours.SYNONYMS.values() for s in names),
-        *captions.FILLERS, *captions.OPENINGS, *captions.ENDINGS, *scenes.SKIES, *scenes.GROUNDS,
+        *captions.FILLERS, *captions.OPENINGS, *captions.NUMBERS, *captions.MEDIA,
+        *(opening for openings in captions.MEDIA.values() for opening in openings),
+        *captions.ENDINGS, *scenes.SKIES, *scenes.GROUNDS,
         *captions.JOINTS, *captions.JOINTS.values(), "a an the and over on of to in with left right "
         "side light dark water field hill lake sea landscape clouds mountains one two three by at "
         "no not near behind dawn dusk day morning evening midday sunrise moonlight beach meadow",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.models.training import judge, painter, scenes
-from bridge.models.training.captions import Mention, Scene, describe, mirrored
+from bridge.models.training import judge, media, painter, scenes
+from bridge.models.training.captions import MEDIA, Mention, Scene, describe, mirrored
 from bridge.models.training.painter import paint
 
 
@@ -41,7 +41,8 @@ def test_size_changes_the_detail_and_not_the_composition() -> None:
 def _plain_shapes(monkeypatch: pytest.MonkeyPatch, seeds: range) -> list[painter.Painting]:
     monkeypatch.setattr(painter, "KINDS", ((scenes.shapes, 1.0),))
     paintings = [paint(seed, 128, 128) for seed in seeds]
-    return [p for p in paintings if len(p.scene.things) == 1 and _tells_apart(p.scene)]
+    plain = [p for p in paintings if len(p.scene.things) == 1 and not p.scene.medium]
+    return [p for p in plain if _tells_apart(p.scene)]
 
 
 def _tells_apart(scene: Scene) -> bool:
@@ -92,3 +93,28 @@ def test_mirroring_swaps_the_sides_only() -> None:
         "a red boat on the right, a tree to the left of a house"
     )
     assert mirrored("bright light") == "bright light"
+
+
+@pytest.mark.parametrize("medium", sorted(MEDIA))
+def test_a_medium_changes_the_paint_and_is_said(medium: str) -> None:
+    flat = paint(4, 96, 64).image
+    painted = media.paint_with(np.random.default_rng(1), medium, flat)
+    assert painted.shape == flat.shape and painted.dtype == np.uint8
+    assert np.abs(painted.astype(int) - flat).mean() > 1
+    scene = Scene((Mention("boat", "red"),), (), medium=medium)
+    said = [describe(np.random.default_rng(seed), scene) for seed in range(30)]
+    words = {"watercolour": ("watercolo",), "oil": ("oil",), "line drawing": ("drawing", "sketch")}
+    assert all(any(word in text for word in words[medium]) for text in said)
+
+
+def test_counted_things_are_as_many_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painter, "KINDS", ((scenes.group, 1.0),))
+    seen = set()
+    for seed in range(60):
+        p = paint(seed, 192, 128)
+        thing = p.scene.things[0]
+        word = {1: "", 2: "two ", 3: "three "}[thing.count]
+        assert thing.phrase().startswith(word or ("a", "the"))
+        seen.add(thing.count)
+        assert p.mask.max() == 255
+    assert seen == {1, 2, 3}

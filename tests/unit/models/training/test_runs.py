@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from bridge.models.training import dataset, decoder, denoiser
 from bridge.models.training.checkpoint import Checkpoint
 from bridge.models.training.dataset import load_shard
 from bridge.models.training.decoder import DecoderRun, train_decoder
-from bridge.models.training.denoiser import DenoiserRun, train_denoiser
+from bridge.models.training.denoiser import DenoiserRun, train_denoiser, warm_start
 from bridge.models.training.export import export
-from bridge.models.training.networks import build_vae
+from bridge.models.training.networks import build_text_encoder, build_unet, build_vae
 from bridge.models.training.sampler import Sampling, generate, load
 from bridge.models.training.schedule import Average, learning_rate
+from bridge.models.training.tokens import load_tokenizer, write_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ def test_stopping_and_going_on_then_exporting_makes_a_pipeline(tmp_path: Path) -
     train_denoiser(DenoiserRun(tmp_path, images=32, shards=1))
     train_denoiser(DenoiserRun(tmp_path, images=64, shards=1))
     counts = _counts(denoiser.state_path(tmp_path))
-    assert (counts["images"], counts["steps"], counts["passes"]) == (64, 8, 2)
+    assert (counts["images"], counts["steps"], counts["passes"]) == (64, 4, 2)
 
     folder = tmp_path / "model"
     export(tmp_path, folder, seed=3, note="a test")
@@ -66,8 +68,41 @@ def test_stopping_and_going_on_then_exporting_makes_a_pipeline(tmp_path: Path) -
     assert set(made["sha256"]) == {
         p.relative_to(folder).as_posix() for p in folder.rglob("*.safetensors")
     }
+    again = tmp_path / "again"
+    train_denoiser(DenoiserRun(again, images=80, shards=1, start=folder))
+    counts = _counts(denoiser.state_path(again))
+    assert (counts["images"], counts["steps"], counts["passes"]) == (80, 5, 3)
     images = generate(load(folder), ["a red boat"], [1], Sampling(steps=2, width=64, height=32))
     assert images.shape == (1, 32, 64, 3)
+
+
+def test_a_warm_start_keeps_weights_and_words_whose_number_changed(tmp_path: Path) -> None:
+    """Another vocabulary gives every word another number; each must find its own embedding."""
+    write_tokenizer(tmp_path / "now")
+    tokenizer = load_tokenizer(tmp_path / "now")
+    vocabulary = tokenizer.get_vocab()
+    size, start, end = len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id
+    torch.manual_seed(1)
+    unet, text = build_unet(), build_text_encoder(size, start, end)
+    folder = tmp_path / "old"
+    shutil.copytree(tmp_path / "now", folder / "tokenizer")
+    words = list(vocabulary)
+    shuffled = dict(zip(words, reversed(vocabulary.values()), strict=True))
+    (folder / "tokenizer" / "vocab.json").write_text(json.dumps(shuffled))
+    unet.save_pretrained(folder / "unet")
+    text.save_pretrained(folder / "text_encoder")
+    run = {"images_seen": 5, "optimiser_steps": 4, "wall_seconds": 3, "starts": 2}
+    (folder / "provenance.json").write_text(json.dumps({"runs": {"denoiser": run}}))
+
+    torch.manual_seed(2)
+    other_unet, other = build_unet(), build_text_encoder(size, start, end)
+    counts = warm_start(folder, other_unet, other, tokenizer)
+
+    assert counts == {"images": 5, "steps": 4, "seconds": 3, "passes": 2}
+    assert torch.equal(other_unet.conv_in.weight, unet.conv_in.weight)
+    old, new = (model.get_input_embeddings().weight for model in (text, other))
+    for word in ("red</w>", "boat</w>", "the</w>"):
+        assert torch.equal(new[vocabulary[word]], old[shuffled[word]])
 
 
 def test_a_checkpoint_restores_weights_averages_and_moments(tmp_path: Path) -> None:
