@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.engine.prompt import PLACE
 from bridge.errors import BridgeError, Code
 from bridge.toml_table import Table
 from krita_plugin.krita_bridge.wire import limits
@@ -84,7 +85,8 @@ ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
 @dataclass(frozen=True)
 class Preset:
     """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
-    `negative_prompt` are used where a request leaves them open."""
+    `negative_prompt` are used where a request leaves them open. `template` goes round every prompt, which
+    stands in it as {prompt}."""
 
     name: str
     label: str
@@ -94,6 +96,7 @@ class Preset:
     guidance: float
     scheduler: str
     negative_prompt: str = ""
+    template: str = PLACE
 
     @property
     def info(self) -> PresetInfo:
@@ -161,7 +164,10 @@ def read_preset(path: Path) -> Preset:
         negative_prompt=sampling.text(
             "negative_prompt", default="", most=limits.MAX_PROMPT_CHARACTERS
         ),
+        template=sampling.text("template", default=PLACE, most=limits.MAX_PROMPT_CHARACTERS),
     )
+    if PLACE not in preset.template:
+        raise sampling.error("template", f"must say where the prompt goes: {PLACE}")
     sampling.refuse_unknown_keys()
     top.refuse_unknown_keys()
     return preset

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 
+from bridge.engine.prompt import Prompt, Span
+from bridge.errors import BridgeError, Code
 from bridge.models.families import TextEncoding
 from bridge.models.loaded import LoadedModel, TextEncoder
 
@@ -22,63 +26,119 @@ class Conditioning:
     pooled: torch.Tensor | None = None
 
 
+@dataclass(frozen=True)
+class _Token:
+    id: int
+    weight: float
+
+
 class PromptEncoder:
     """Encodes prompts for one model; the same prompt again costs no encoder call.
 
     A prompt longer than the encoder's window is read in windows of 75 tokens, whose states stand
-    one after the other: nothing of it is dropped.
+    one after the other: nothing of it is dropped. Of a token with a weight, the state lies on the line from
+    the state at its place in an empty prompt (weight 0) through its own (weight 1, which is exact).
     """
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self.encode = lru_cache(_KEPT)(self._encode)
-        """`encode(prompt)`: a prompt alone."""
-        self.pair = lru_cache(_KEPT)(self._pair)
-        """`pair(positive, negative)`: both with the same number of windows, to share a batch."""
+        self._encoded = lru_cache(_KEPT)(self._encode)
+        self._paired = lru_cache(_KEPT)(self._pair)
 
-    def _pair(self, positive: str, negative: str) -> tuple[Conditioning, Conditioning]:
+    def encode(self, prompt: Prompt, clip_skip: int = 1) -> Conditioning:
+        """A prompt alone. `clip_skip` as in `bridge/engine/request.py`; raises BridgeError when the encoder has
+        fewer layers."""
+        return self._encoded(prompt.spans, clip_skip, 0)
+
+    def pair(
+        self, positive: Prompt, negative: Prompt, clip_skip: int = 1
+    ) -> tuple[Conditioning, Conditioning]:
+        """Both with the same number of windows, to share a batch."""
+        return self._paired(positive.spans, negative.spans, clip_skip)
+
+    def forget(self) -> None:
+        """The text encoders have changed."""
+        self._encoded.cache_clear()
+        self._paired.cache_clear()
+
+    def _pair(
+        self, positive: Sequence[Span], negative: Sequence[Span], clip_skip: int
+    ) -> tuple[Conditioning, Conditioning]:
         windows = max(self._windows(positive), self._windows(negative))
-        first = self.encode(positive, windows)
+        first = self._encoded(positive, clip_skip, windows)
         if not negative and self._model.family.text is TextEncoding.TWO_CLIPS_PENULTIMATE:
             # SDXL was trained with zeros, not with an encoded empty text, where it had no prompt.
             return first, _zeros_like(first)
-        return first, self.encode(negative, windows)
+        return first, self._encoded(negative, clip_skip, windows)
 
-    def _windows(self, prompt: str) -> int:
-        return max(
-            -(-len(_ids(text, prompt)) // (_window(text) - 2)) or 1 for text in self._model.text
-        )
+    def _windows(self, spans: Sequence[Span]) -> int:
+        return max(len(_rows(_tokens(text, spans), text)) for text in self._model.text)
 
-    def _encode(self, prompt: str, windows: int = 0) -> Conditioning:
-        windows = windows or self._windows(prompt)
-        if self._model.family.text is TextEncoding.CLIP_LAST:
-            (text,) = self._model.text
-            batch = self._batch(text, prompt, windows)
-            return Conditioning(self._side_by_side(text.model(batch).last_hidden_state))
-        states, pooled = [], None
-        for text in self._model.text:
-            output = text.model(self._batch(text, prompt, windows), output_hidden_states=True)
-            states.append(self._side_by_side(output.hidden_states[-2]))
-            pooled = output[0][:1]
-        assert pooled is not None  # a family of two encoders has two
-        return Conditioning(torch.cat(states, dim=-1), pooled.to(self._model.dtype))
+    def _encode(self, spans: Sequence[Span], clip_skip: int, windows: int) -> Conditioning:
+        windows = windows or self._windows(spans)
+        encoded = [self._read(text, spans, clip_skip, windows) for text in self._model.text]
+        tokens = torch.cat([states for states, _ in encoded], dim=-1).to(self._model.dtype)
+        pooled = encoded[-1][1]
+        return Conditioning(tokens, None if pooled is None else pooled.to(self._model.dtype))
 
-    def _batch(self, text: TextEncoder, prompt: str, windows: int) -> torch.Tensor:
-        """Token ids, windows x 77: begin, up to 75 tokens, end, padding."""
-        ids, room = _ids(text, prompt), _window(text) - 2
-        tokenizer = text.tokenizer
-        rows = []
-        for start in range(0, windows * room, room):
-            row = [tokenizer.bos_token_id, *ids[start : start + room], tokenizer.eos_token_id]
-            rows.append(row + [tokenizer.pad_token_id] * (room + 2 - len(row)))
-        return torch.tensor(rows, device=self._model.device)
-
-    def _side_by_side(self, states: torch.Tensor) -> torch.Tensor:
-        return states.reshape(1, -1, states.shape[-1]).to(self._model.dtype)
+    def _read(
+        self, text: TextEncoder, spans: Sequence[Span], clip_skip: int, windows: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """States 1 x (windows * 77) x D of one encoder, and the pooled state of the first window, if it has one."""
+        rows = _rows(_tokens(text, spans), text)
+        rows += [_row([], text)] * (windows - len(rows))
+        weights = torch.tensor([[token.weight for token in row] for row in rows])
+        is_weighed = bool((weights != 1).any())
+        if is_weighed:
+            rows = [*rows, _row([], text)]
+        device = self._model.device
+        ids = torch.tensor([[token.id for token in row] for row in rows], device=device)
+        states, pooled = _run(text.model, ids, clip_skip, self._model.family.text)
+        if is_weighed:
+            weights = weights.to(device, states.dtype)[..., None]
+            states = torch.lerp(states[-1:], states[:-1], weights)
+        return states.reshape(1, -1, states.shape[-1]), pooled
 
 
-def _ids(text: TextEncoder, prompt: str) -> list[int]:
-    ids: list[int] = text.tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
+def _run(
+    model: Any, ids: torch.Tensor, clip_skip: int, encoding: TextEncoding
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The states that the family's UNet was trained with (N x 77 x D), of `clip_skip` - 1 layers before.
+
+    Counting from the last layer skips that of a text encoder's own norm, so it is applied here.
+    """
+    if encoding is TextEncoding.CLIP_LAST and clip_skip == 1:
+        return model(ids).last_hidden_state, None
+    output = model(ids, output_hidden_states=True)
+    back = clip_skip if encoding is TextEncoding.CLIP_LAST else clip_skip + 1
+    if back >= len(output.hidden_states):
+        raise _too_few_layers(len(output.hidden_states) - 1 - back + clip_skip)
+    states = output.hidden_states[-back]
+    if encoding is TextEncoding.CLIP_LAST:
+        return model.final_layer_norm(states), None
+    return states, output[0][:1]
+
+
+def _tokens(text: TextEncoder, spans: Sequence[Span]) -> list[_Token]:
+    return [_Token(id_, span.weight) for span in spans for id_ in _ids(text, span.text)]
+
+
+def _rows(tokens: Sequence[_Token], text: TextEncoder) -> list[list[_Token]]:
+    """Windows of 77 tokens; one of padding for an empty prompt."""
+    room = _window(text) - 2
+    starts = range(0, max(len(tokens), 1), room)
+    return [_row(tokens[start : start + room], text) for start in starts]
+
+
+def _row(tokens: Sequence[_Token], text: TextEncoder) -> list[_Token]:
+    """Begin, up to 75 tokens, end, padding."""
+    tokenizer = text.tokenizer
+    row = [_Token(tokenizer.bos_token_id, 1), *tokens, _Token(tokenizer.eos_token_id, 1)]
+    return row + [_Token(tokenizer.pad_token_id, 1)] * (_window(text) - len(row))
+
+
+def _ids(text: TextEncoder, words: str) -> list[int]:
+    ids: list[int] = text.tokenizer(words, add_special_tokens=False, verbose=False).input_ids
     return ids
 
 
@@ -90,3 +150,11 @@ def _zeros_like(conditioning: Conditioning) -> Conditioning:
     pooled = conditioning.pooled
     zeros = None if pooled is None else torch.zeros_like(pooled)
     return Conditioning(torch.zeros_like(conditioning.tokens), zeros)
+
+
+def _too_few_layers(most: int) -> BridgeError:
+    return BridgeError(
+        Code.BAD_INPUT,
+        f"The model's text encoder is too small for this clip skip: {most} is the most.",
+        "Set a smaller clip skip.",
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bridge.engine.prompt import Prompt, read
 from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
@@ -14,11 +15,16 @@ from bridge.presets import Preset
 
 @dataclass(frozen=True)
 class Settings:
-    """A request with its open ends filled in from the preset. `run` of `steps` steps are run."""
+    """A request with its open ends filled in from the preset. `run` of `steps` steps are run.
+
+    `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
+    """
 
     preset: str
     prompt: str
     negative_prompt: str
+    positive: Prompt
+    negative: Prompt
     seed: int
     steps: int
     run: int
@@ -32,10 +38,13 @@ def resolve(job: Job, preset: Preset) -> Settings:
     request = job.request
     strength = 1.0 if job.snapshot.image is None else request.strength
     steps = preset.steps if request.steps is None else request.steps
+    negative_prompt = request.negative_prompt or preset.negative_prompt
     return Settings(
         preset=preset.name,
         prompt=request.prompt,
-        negative_prompt=request.negative_prompt or preset.negative_prompt,
+        negative_prompt=negative_prompt,
+        positive=read(request.prompt, request.seed, preset.template),
+        negative=read(negative_prompt, request.seed),
         seed=request.seed,
         steps=steps,
         run=steps_run(steps, strength),

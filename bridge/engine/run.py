@@ -119,8 +119,8 @@ class Run:
     def _conditions(self) -> tuple[Conditioning, ...]:
         settings = self._settings
         if settings.guidance <= 1:
-            return (self._encoder.encode(settings.prompt),)
-        return self._encoder.pair(settings.prompt, settings.negative_prompt)
+            return (self._encoder.encode(settings.positive),)
+        return self._encoder.pair(settings.positive, settings.negative)
 
     def _noise(self, draw: int) -> torch.Tensor:
         channels = int(self._model.vae.config.latent_channels)

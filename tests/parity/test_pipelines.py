@@ -11,6 +11,7 @@ import torch
 
 from bridge.engine.condition import PromptEncoder
 from bridge.engine.guidance import make_predictor
+from bridge.engine.prompt import plain
 from bridge.engine.sample import Kept, noisy, sample
 from bridge.engine.schedule import Schedule, make_schedule
 from bridge.engine.schedulers import make_scheduler
@@ -79,7 +80,8 @@ def run(
 ) -> list[torch.Tensor]:
     """The latents after every step of our loop."""
     encoder = PromptEncoder(model)
-    conditions = encoder.pair(PROMPT, NEGATIVE) if guidance > 1 else (encoder.encode(PROMPT),)
+    positive, negative = plain(PROMPT), plain(NEGATIVE)
+    conditions = encoder.pair(positive, negative) if guidance > 1 else (encoder.encode(positive),)
     timesteps = [step.timestep for step in schedule.steps]
     seen: list[torch.Tensor] = []
     with torch.inference_mode():

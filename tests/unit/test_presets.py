@@ -68,6 +68,12 @@ def test_the_docker_is_told_the_models_name_and_what_a_request_leaves_open(tmp_p
     assert (info.steps, info.guidance, info.scheduler) == (20, 7.0, "ddim")
 
 
+def test_a_template_goes_round_the_prompt(tmp_path: Path) -> None:
+    assert read_preset(write(tmp_path)).template == "{prompt}"
+    text = GOOD + 'template = "{prompt}, oil painting"\n'
+    assert read_preset(write(tmp_path, text)).template == "{prompt}, oil painting"
+
+
 def test_a_relative_path_starts_at_the_presets_folder(tmp_path: Path) -> None:
     assert read_preset(write(tmp_path)).model == ModelFolder(tmp_path / "models/mine")
 
@@ -108,6 +114,7 @@ def test_a_model_is_embedded_a_folder_a_file_or_a_repository(
         (GOOD.replace("native = 512", "native = 512\nnativ = 3"), "nativ"),
         (GOOD.replace("steps", "step"), "sampling.steps"),
         (GOOD + "stepz = 3\n", "sampling.stepz"),
+        (GOOD + 'template = "oil painting"\n', "sampling.template"),
         (model('folder = "/m"\nrevision = "v1"'), "model.revision"),
         (model('repo = "a/b"\nconfig = "/c"'), "model.config"),
         (GOOD.replace("steps = 20", "steps = 0"), "sampling.steps"),

@@ -17,7 +17,7 @@ from bridge.models.loaded import LoadedModel
 from bridge.presets import ModelFolder
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
-from tests.fake_models import fake_model, preset
+from tests.fake_models import fake_model, preset, tiny_model
 
 CANVAS = Extent(400, 300)
 BOUNDS = Bounds(101, 57, 90, 100)
@@ -306,3 +306,16 @@ def test_a_model_that_cannot_be_loaded_leaves_none() -> None:
         paint(engine, whole())
     assert caught.value.code is Code.MODEL_MISSING
     assert engine.model_name == ""
+
+
+def test_a_prompt_is_read_for_its_seed_within_the_presets_template() -> None:
+    """The same words for the model give the same picture, however they were typed."""
+    written = engine_of(tiny_model("sd15"), steps=1)
+    templated = engine_of(tiny_model("sd15"), steps=1, template="oil, {prompt}")
+    chosen = set()
+    for seed in range(8):
+        found = paint(templated, whole(), prompt="{red|blue} sea # note", seed=seed).image
+        for name in ("red", "blue"):
+            plain = paint(written, whole(), prompt=f"oil, {name} sea", seed=seed).image
+            chosen |= {name} if np.array_equal(found, plain) else set()
+    assert chosen == {"red", "blue"}
