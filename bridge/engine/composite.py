@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,6 +28,14 @@ class Compositor:
         self._weights = None
         if image is not None and not mask.all():
             self._weights = blend_weights(mask, plan.target.relative_to(plan.source))
+
+    def over(self, colours: torch.Tensor) -> Compositor:
+        """The same, but what is painted goes over into `colours` (3 x H x W uint8 of the size of `plan.target`)
+        instead of the source's: for selections whose old content is to go, up to its edge."""
+        made = copy.copy(self)
+        made._image = np.full((*self._mask.shape, 4), 255, np.uint8)
+        made._image[..., :3] = colours.permute(1, 2, 0).numpy()
+        return made
 
     def layer(self, working: torch.Tensor) -> ImageU8:
         """The layer for a working picture 1 x 3 x H x W, 0 to 1.

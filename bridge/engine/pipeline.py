@@ -125,6 +125,7 @@ def _facts(settings: Settings, model: LoadedModel, working: Extent, seconds: flo
         height=working.height,
         seconds=seconds,
         version=bridge.__version__,
+        mode=settings.mode,
     )
 
 

@@ -11,6 +11,7 @@ from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.presets import Preset
+from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, Prefill, implied_mode
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,30 @@ class Settings:
     guidance: float
     scheduler: str
     strength: float
+    mode: Mode
+
+    @property
+    def prefill(self) -> Prefill:
+        """What stands in the selection before the model paints: at full strength nothing is left of what was there."""
+        kind = MEANINGS[self.mode].prefill
+        return Prefill.SURROUNDINGS if kind is Prefill.KEEP and self.strength == 1 else kind
 
 
 def resolve(job: Job, preset: Preset) -> Settings:
-    """What to do. Without an image there is nothing to keep of it: the strength is 1."""
+    """What to do. Without an image there is nothing to keep of it: the strength is 1.
+
+    Raises BridgeError (BAD_INPUT) for a mode that needs an image and a mask that are not there.
+    """
     request = job.request
     strength = 1.0 if job.snapshot.image is None else request.strength
+    mode = request.mode or implied_mode(strength)
+    meaning = MEANINGS[mode]
+    if meaning.needs_selection and (job.snapshot.image is None or job.snapshot.mask is None):
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"“{meaning.label}” needs a selection in a picture.",
+            "Select the part that is meant, or choose another mode.",
+        )
     steps = preset.steps if request.steps is None else request.steps
     negative_prompt = request.negative_prompt or preset.negative_prompt
     return Settings(
@@ -51,6 +70,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         guidance=preset.guidance if request.guidance is None else request.guidance,
         scheduler=request.scheduler or preset.scheduler,
         strength=strength,
+        mode=mode,
     )
 
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 
 from bridge.engine import latent, mask, noise
-from bridge.engine.color import over_white, to_model
+from bridge.engine.color import over_white, to_model, to_u8
 from bridge.engine.composite import Compositor
 from bridge.engine.condition import Conditioning, PromptEncoder
 from bridge.engine.guidance import make_predictor
 from bridge.engine.plan import Plan, make_plan
-from bridge.engine.prefill import fill
+from bridge.engine.prefill import prefill
 from bridge.engine.request import Settings
-from bridge.engine.resample import resize, to_working
+from bridge.engine.resample import from_working, resize, to_working
 from bridge.engine.sample import Kept, noisy, sample
 from bridge.engine.schedule import Schedule, make_schedule
 from bridge.engine.types import ImageU8, IsCancelled, MaskU8, OnStep, Snapshot, StepReport
@@ -24,6 +24,7 @@ from bridge.errors import BridgeError, Code
 from bridge.models.loaded import LoadedModel
 from bridge.pixels import tight_bounds
 from krita_plugin.krita_bridge.wire.geometry import Bounds
+from krita_plugin.krita_bridge.wire.modes import Prefill
 
 _INPAINT_CHANNELS = 9
 
@@ -88,15 +89,27 @@ class Run:
         partly = bool((repainted == 0).any())
         keeps = partly and not inpaints
         anew = self._settings.strength == 1
+        if not anew or keeps or self._settings.prefill is Prefill.INPAINT:
+            picture = self._prefilled(picture, repainted)
         if anew and not keeps:
             return start, None, extra
-        if anew:
-            picture = fill(picture, self._pixels(repainted))
         encoded = latent.encode(self._model, picture)
         if not anew:
             start = noisy(encoded, grain, schedule.steps[0])
         kept = Kept(encoded, grain, repainted.to(self._model.device)) if keeps else None
         return start, kept, extra
+
+    def _prefilled(self, picture: torch.Tensor, repainted: torch.Tensor) -> torch.Tensor:
+        """The working picture as the painting begins from it."""
+        image, kind = self._image, self._settings.prefill
+        if kind is Prefill.KEEP or image is None:
+            return picture
+        paint = torch.from_numpy(image[..., 3] > 0)[None, None].float()
+        covered = (to_working(paint, self.plan) > 0.5).float()
+        picture = prefill(kind, picture, self._pixels(repainted), covered)
+        if kind is Prefill.INPAINT:
+            self._compositor = self._compositor.over(to_u8(from_working(picture, self.plan))[0])
+        return picture
 
     def _inpaint_channels(
         self, picture: torch.Tensor | None, repainted: torch.Tensor

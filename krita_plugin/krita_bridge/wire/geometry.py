@@ -65,11 +65,13 @@ class Bounds:
         return Bounds(0, 0, canvas.width, canvas.height)
 
 
-def context_bounds(selection: Optional[Bounds], canvas: Extent, native: int) -> Bounds:
+def context_bounds(
+    selection: Optional[Bounds], canvas: Extent, native: int, margin: float = 0.25
+) -> Bounds:
     """The part of the canvas that a job captures and sends: the selection with its surroundings.
 
-    A model sees only what it is sent, so the selection gets a margin of a quarter of its longer
-    side, at least 32 px, and the whole is at least `native` px (the model's native side) each
+    A model sees only what it is sent, so the selection gets a `margin`, in longer sides of it, of
+    at least 32 px, and the whole is at least `native` px (the model's native side) each
     way, as far as the canvas goes. Without a selection it is the whole canvas. Cost therefore
     follows the selection, never the canvas.
     """
@@ -79,9 +81,9 @@ def context_bounds(selection: Optional[Bounds], canvas: Extent, native: int) -> 
     selection = selection.intersection(whole)
     if selection.is_empty:
         return selection
-    margin = max(32, max(selection.width, selection.height) // 4)
-    x, width = _widened(selection.x, selection.width, margin, native, canvas.width)
-    y, height = _widened(selection.y, selection.height, margin, native, canvas.height)
+    around = max(32, int(max(selection.width, selection.height) * margin))
+    x, width = _widened(selection.x, selection.width, around, native, canvas.width)
+    y, height = _widened(selection.y, selection.height, around, native, canvas.height)
     return Bounds(x, y, width, height)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_type_hi
 
 from . import limits
 from .geometry import Bounds, Extent
+from .modes import Mode
 
 IMAGE = "image"
 MASK = "mask"
@@ -52,7 +53,7 @@ class PaintRequest:
     """What the painter asked for. None means: as the preset says.
 
     `strength` 0 to 1: 0 changes nothing, 1 ignores what is there. `seed` 0 to 2**63 - 1.
-    `scheduler` is a name of bridge/engine/schedulers.py.
+    `scheduler` is a name of bridge/engine/schedulers.py. Without a `mode`, strength 1 fills and less refines.
     """
 
     prompt: str
@@ -63,6 +64,7 @@ class PaintRequest:
     steps: Optional[int] = None
     guidance: Optional[float] = None
     scheduler: Optional[str] = None
+    mode: Optional[Mode] = None
 
     def __post_init__(self) -> None:
         _check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -100,6 +102,7 @@ class ResultFacts:
     height: int
     seconds: float
     version: str
+    mode: Mode = Mode.FILL
 
 
 @dataclass(frozen=True)

@@ -44,3 +44,9 @@ def test_a_selection_off_the_canvas_is_empty() -> None:
 def test_a_selection_over_the_edge_counts_only_inside() -> None:
     context = context_bounds(Bounds(-50, -50, 100, 100), Extent(300, 200), 64)
     assert context == Bounds(0, 0, 114, 114)
+
+
+def test_a_wider_margin_shows_more_of_the_surroundings() -> None:
+    selection, canvas = Bounds(1000, 1000, 400, 200), Extent(4096, 4096)
+    assert context_bounds(selection, canvas, 64) == Bounds(900, 900, 600, 400)
+    assert context_bounds(selection, canvas, 64, 0.5) == Bounds(800, 800, 800, 600)

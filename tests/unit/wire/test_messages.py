@@ -9,6 +9,7 @@ import pytest
 from krita_plugin.krita_bridge.wire import limits
 from krita_plugin.krita_bridge.wire import messages as m
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.modes import Mode
 
 FACTS = m.ResultFacts("a", "", "p", 1, 1.0, 20, 20, 7.5, "ddim", "model", "ab", 128, 128, 1.5, "1")
 STATUS = m.EngineStatus(m.EngineState.LOADING, "Loading...", "embedded", "CPU", 0.5)
@@ -17,7 +18,7 @@ AREA = Bounds(0, 0, 64, 32)
 
 EVERY_MESSAGE = [
     m.Hello(1, "krita", "abc"),
-    m.Submit("j1", m.PaintRequest("a red boat"), Extent(64, 64), AREA, "note", False),
+    m.Submit("j1", m.PaintRequest("a boat", mode=Mode.ADD), Extent(64, 64), AREA, "note", False),
     m.Cancel("j1"),
     m.Acknowledge("j1"),
     m.Resume(("j1", "j2")),
@@ -36,6 +37,12 @@ EVERY_MESSAGE = [
 @pytest.mark.parametrize("message", EVERY_MESSAGE, ids=lambda x: type(x).__name__)
 def test_every_message_comes_back_as_it_was(message: m.Message) -> None:
     assert m.loads(m.dumps(message)) == message
+
+
+@pytest.mark.parametrize("mode", [None, *Mode])
+def test_every_mode_travels(mode: Mode | None) -> None:
+    request = m.PaintRequest("a", mode=mode)
+    assert m.from_fields(m.PaintRequest, m.to_fields(request)) == request
 
 
 def test_every_type_of_message_is_covered() -> None:
@@ -58,6 +65,8 @@ def request(**changes: object) -> str:
     "text",
     [
         "",
+        request(mode="paint"),
+        request(mode=1),
         "null",
         "[]",
         "{}",
