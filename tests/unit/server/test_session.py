@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -351,11 +350,17 @@ async def test_a_client_cannot_play_the_bridge(bridge: RunFile) -> None:
 
 
 async def test_status_follows_the_worker(bridge: RunFile) -> None:
-    async with client(bridge, next(NAMES)) as painter:
-        await painter.send(submit("status"))
-        states = []
-        while EngineState.BUSY not in states or states[-1] is not EngineState.READY:
-            message, _ = await asyncio.wait_for(painter.until(EngineStatus), 10)
+    async def until(state: EngineState) -> EngineStatus:
+        while True:
+            message, _ = await painter.until(EngineStatus)
             assert isinstance(message, EngineStatus) and message.sentence.endswith(".")
-            states.append(message.state)
-        assert message.model == "fake model" and message.device == "fake"
+            if message.state is state:
+                return message
+
+    async with client(bridge, next(NAMES)) as painter:
+        # A status takes the place of an unsent older one, so BUSY must last until it has been seen.
+        await painter.send(submit("status", "steps=1000 pause=0.05"))
+        await until(EngineState.BUSY)
+        await painter.send(Cancel("status"))
+        ready = await until(EngineState.READY)
+        assert ready.model == "fake model" and ready.device == "fake"
