@@ -86,7 +86,7 @@ ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
 class Preset:
     """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
     `negative_prompt` are used where a request leaves them open. `template` goes round every prompt, which
-    stands in it as {prompt}."""
+    stands in it as {prompt}. `clip_skip` counts as A1111 does, 1 is none; `guidance_rescale` 0 to 1."""
 
     name: str
     label: str
@@ -97,6 +97,8 @@ class Preset:
     scheduler: str
     negative_prompt: str = ""
     template: str = PLACE
+    clip_skip: int = 1
+    guidance_rescale: float = 0.0
 
     @property
     def info(self) -> PresetInfo:
@@ -165,6 +167,8 @@ def read_preset(path: Path) -> Preset:
             "negative_prompt", default="", most=limits.MAX_PROMPT_CHARACTERS
         ),
         template=sampling.text("template", default=PLACE, most=limits.MAX_PROMPT_CHARACTERS),
+        clip_skip=sampling.whole("clip_skip", 1, limits.MAX_CLIP_SKIP, default=1),
+        guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
     )
     if PLACE not in preset.template:
         raise sampling.error("template", f"must say where the prompt goes: {PLACE}")

@@ -77,14 +77,14 @@ class Table:
             raise self.error(key, "must be true or false")
         return value
 
-    def whole(self, key: str, least: int, most: int) -> int:
-        value = self._take(key)
+    def whole(self, key: str, least: int, most: int, default: int | None = None) -> int:
+        value = self._take(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise self.error(key, f"must be a whole number from {least} to {most}")
         return value
 
-    def number(self, key: str, least: float, most: float) -> float:
-        value = self._take(key)
+    def number(self, key: str, least: float, most: float, default: float | None = None) -> float:
+        value = self._take(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.error(key, "must be a number")
         if math.isfinite(value) and least <= value <= most:

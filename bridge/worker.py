@@ -351,13 +351,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bridge.worker")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--presets", type=Path)
+    parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()
 
     def make_engine() -> PaintingEngine:
         from bridge.engine.pipeline import Engine
 
         presets = load_presets(arguments.presets, on_bad=lambda bad: log.error("%s", bad))
-        return Engine(presets, device=arguments.device, threads=_threads())
+        home = arguments.home
+        return Engine(presets, device=arguments.device, threads=_threads(), home=home)
 
     run(make_engine)
 

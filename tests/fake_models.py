@@ -78,7 +78,7 @@ class FakeUnet:
 class FakeTextModel:
     """States that depend on the tokens; counts its calls."""
 
-    config = SimpleNamespace(max_position_embeddings=77)
+    config = SimpleNamespace(max_position_embeddings=77, hidden_size=1)
 
     def __init__(self) -> None:
         self.calls = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from bridge.engine.prompt import Prompt, Span
 from bridge.errors import BridgeError, Code
+from bridge.models.embeddings import Embedding, Embeddings
 from bridge.models.families import TextEncoding
 from bridge.models.loaded import LoadedModel, TextEncoder
 
@@ -26,10 +28,17 @@ class Conditioning:
     pooled: torch.Tensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Token:
+    """`vector`, of a textual inversion, stands in for the embedding of `id`."""
+
     id: int
-    weight: float
+    weight: float = 1.0
+    vector: torch.Tensor | None = None
+
+
+_STAND_IN = 0
+"""The token in whose place a vector is put: not the one that ends a prompt, which the encoder looks for."""
 
 
 class PromptEncoder:
@@ -40,26 +49,45 @@ class PromptEncoder:
     the state at its place in an empty prompt (weight 0) through its own (weight 1, which is exact).
     """
 
-    def __init__(self, model: LoadedModel) -> None:
+    def __init__(self, model: LoadedModel, words: Embeddings | None = None) -> None:
+        """`words`: the textual inversions that a prompt may name."""
         self._model = model
+        self._words = words
         self._encoded = lru_cache(_KEPT)(self._encode)
         self._paired = lru_cache(_KEPT)(self._pair)
 
     def encode(self, prompt: Prompt, clip_skip: int = 1) -> Conditioning:
         """A prompt alone. `clip_skip` as in `bridge/engine/request.py`; raises BridgeError when the encoder has
         fewer layers."""
+        self._refresh()
         return self._encoded(prompt.spans, clip_skip, 0)
 
     def pair(
         self, positive: Prompt, negative: Prompt, clip_skip: int = 1
     ) -> tuple[Conditioning, Conditioning]:
         """Both with the same number of windows, to share a batch."""
+        self._refresh()
         return self._paired(positive.spans, negative.spans, clip_skip)
+
+    def embeddings(self, *prompts: Prompt) -> tuple[Embedding, ...]:
+        """The textual inversions that are named in `prompts`, each once."""
+        self._refresh()
+        pieces = [
+            piece for prompt in prompts for span in prompt.spans for piece in self._split(span.text)
+        ]
+        return tuple(dict.fromkeys(piece for piece in pieces if isinstance(piece, Embedding)))
 
     def forget(self) -> None:
         """The text encoders have changed."""
         self._encoded.cache_clear()
         self._paired.cache_clear()
+
+    def _refresh(self) -> None:
+        if self._words is not None and self._words.refresh():
+            self.forget()
+
+    def _split(self, text: str) -> Iterator[str | Embedding]:
+        return iter((text,)) if self._words is None else self._words.split(text)
 
     def _pair(
         self, positive: Sequence[Span], negative: Sequence[Span], clip_skip: int
@@ -72,32 +100,82 @@ class PromptEncoder:
         return first, self._encoded(negative, clip_skip, windows)
 
     def _windows(self, spans: Sequence[Span]) -> int:
-        return max(len(_rows(_tokens(text, spans), text)) for text in self._model.text)
+        return max(len(self._rows(number, spans)) for number in range(len(self._model.text)))
 
     def _encode(self, spans: Sequence[Span], clip_skip: int, windows: int) -> Conditioning:
         windows = windows or self._windows(spans)
-        encoded = [self._read(text, spans, clip_skip, windows) for text in self._model.text]
+        encoders = range(len(self._model.text))
+        encoded = [self._read(number, spans, clip_skip, windows) for number in encoders]
         tokens = torch.cat([states for states, _ in encoded], dim=-1).to(self._model.dtype)
         pooled = encoded[-1][1]
         return Conditioning(tokens, None if pooled is None else pooled.to(self._model.dtype))
 
     def _read(
-        self, text: TextEncoder, spans: Sequence[Span], clip_skip: int, windows: int
+        self, number: int, spans: Sequence[Span], clip_skip: int, windows: int
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """States 1 x (windows * 77) x D of one encoder, and the pooled state of the first window, if it has one."""
-        rows = _rows(_tokens(text, spans), text)
+        """States 1 x (windows * 77) x D of encoder `number`, and the pooled state of the first window, if it has one."""
+        text, device = self._model.text[number], self._model.device
+        rows = self._rows(number, spans)
         rows += [_row([], text)] * (windows - len(rows))
         weights = torch.tensor([[token.weight for token in row] for row in rows])
         is_weighed = bool((weights != 1).any())
         if is_weighed:
             rows = [*rows, _row([], text)]
-        device = self._model.device
         ids = torch.tensor([[token.id for token in row] for row in rows], device=device)
-        states, pooled = _run(text.model, ids, clip_skip, self._model.family.text)
+        with _vectors_in_place(text.model, rows):
+            states, pooled = _run(text.model, ids, clip_skip, self._model.family.text)
         if is_weighed:
             weights = weights.to(device, states.dtype)[..., None]
             states = torch.lerp(states[-1:], states[:-1], weights)
         return states.reshape(1, -1, states.shape[-1]), pooled
+
+    def _rows(self, number: int, spans: Sequence[Span]) -> list[list[_Token]]:
+        """Windows of 77 tokens for encoder `number`, one of padding for an empty prompt. A textual inversion is not
+        cut in two."""
+        text = self._model.text[number]
+        room = _window(text) - 2
+        windows: list[list[_Token]] = [[]]
+        for group in self._groups(number, spans):
+            if len(windows[-1]) + len(group) > room:
+                windows.append([])
+            windows[-1].extend(group)
+        return [_row(window, text) for window in windows]
+
+    def _groups(self, number: int, spans: Sequence[Span]) -> Iterator[list[_Token]]:
+        """Tokens that stay together: one of the vocabulary, or all those of a textual inversion."""
+        for span in spans:
+            for piece in self._split(span.text):
+                if isinstance(piece, Embedding):
+                    yield [_Token(_STAND_IN, span.weight, v) for v in piece.vectors[number]]
+                else:
+                    ids = _ids(self._model.text[number], piece) if piece.strip() else []
+                    yield from ([_Token(id_, span.weight)] for id_ in ids)
+
+
+@contextmanager
+def _vectors_in_place(model: Any, rows: Sequence[Sequence[_Token]]) -> Iterator[None]:
+    """While it lasts, tokens with a vector are embedded as that vector; the model itself is not changed."""
+    places = [
+        (row, column, token.vector)
+        for row, tokens in enumerate(rows)
+        for column, token in enumerate(tokens)
+        if token.vector is not None
+    ]
+    if not places:
+        yield
+        return
+    in_rows, columns, vectors = zip(*places, strict=True)
+
+    def put(module: object, given: object, embedded: torch.Tensor) -> torch.Tensor:
+        changed = embedded.clone()
+        changed[list(in_rows), list(columns)] = torch.stack(vectors).to(changed)
+        return changed
+
+    hook = model.get_input_embeddings().register_forward_hook(put)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _run(
@@ -119,22 +197,11 @@ def _run(
     return states, output[0][:1]
 
 
-def _tokens(text: TextEncoder, spans: Sequence[Span]) -> list[_Token]:
-    return [_Token(id_, span.weight) for span in spans for id_ in _ids(text, span.text)]
-
-
-def _rows(tokens: Sequence[_Token], text: TextEncoder) -> list[list[_Token]]:
-    """Windows of 77 tokens; one of padding for an empty prompt."""
-    room = _window(text) - 2
-    starts = range(0, max(len(tokens), 1), room)
-    return [_row(tokens[start : start + room], text) for start in starts]
-
-
 def _row(tokens: Sequence[_Token], text: TextEncoder) -> list[_Token]:
     """Begin, up to 75 tokens, end, padding."""
     tokenizer = text.tokenizer
-    row = [_Token(tokenizer.bos_token_id, 1), *tokens, _Token(tokenizer.eos_token_id, 1)]
-    return row + [_Token(tokenizer.pad_token_id, 1)] * (_window(text) - len(row))
+    row = [_Token(tokenizer.bos_token_id), *tokens, _Token(tokenizer.eos_token_id)]
+    return row + [_Token(tokenizer.pad_token_id)] * (_window(text) - len(row))
 
 
 def _ids(text: TextEncoder, words: str) -> list[int]:

@@ -19,12 +19,14 @@ def make_predictor(
     guidance: float,
     picture: Extent,
     extra: torch.Tensor | None = None,
+    rescale: float = 0.0,
 ) -> Predict:
     """The guided model output (Ho & Salimans, Classifier-free diffusion guidance, 2022).
 
     `conditions` is (positive,) for guidance 1, which costs one evaluation and ignores any negative prompt, or
     (positive, negative) above: negative + guidance * (positive - negative). `extra` are the channels after
     the latents of a UNet trained to inpaint: mask and masked latents. `picture` is the working size, px.
+    `rescale`, 0 to 1: how far the output's spread is brought back to that without guidance (`rescaled`).
     """
     batch = len(conditions)
     tokens = torch.cat([condition.tokens for condition in conditions])
@@ -43,9 +45,20 @@ def make_predictor(
         if batch == 1:
             return output
         positive, negative = output.chunk(2)
-        return torch.lerp(negative, positive, guidance)
+        guided = torch.lerp(negative, positive, guidance)
+        return rescaled(guided, positive, rescale) if rescale else guided
 
     return predict
+
+
+def rescaled(guided: torch.Tensor, positive: torch.Tensor, share: float) -> torch.Tensor:
+    """Guidance without the overexposure that much of it brings: `share` of the way from `guided` to itself with the
+    standard deviation that `positive` has (Lin et al., Common diffusion noise schedules and sample steps are
+    flawed, 2023, section 3.4). Both N x C x h x w; the deviation is that of each picture of the batch.
+    """
+    spread = positive.std(dim=(1, 2, 3), keepdim=True)
+    factor = spread / guided.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
+    return torch.lerp(guided, guided * factor, share)
 
 
 def _added_conditions(

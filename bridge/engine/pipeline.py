@@ -6,21 +6,22 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import torch
 
-import bridge
-from bridge.engine.condition import PromptEncoder
-from bridge.engine.request import Settings, resolve, selection
+from bridge.engine.facts import facts_of
+from bridge.engine.held import Held
+from bridge.engine.request import resolve, selection
 from bridge.engine.run import Run
 from bridge.engine.types import IsCancelled, Job, OnStep, Painting
 from bridge.errors import BridgeError, Code
 from bridge.models.device import AUTO, choose_device
-from bridge.models.load import load
+from bridge.models.load import load as load_model
 from bridge.models.loaded import LoadedModel
 from bridge.presets import DEFAULT_PRESET, ModelSource, Preset
-from krita_plugin.krita_bridge.wire.geometry import Extent
-from krita_plugin.krita_bridge.wire.messages import ResultFacts
+from krita_plugin.krita_bridge.wire import runfile
 
 OnProgress = Callable[[float, str], None]
 Load = Callable[[ModelSource, str, torch.dtype | None, OnProgress], LoadedModel]
@@ -35,9 +36,11 @@ class Engine:
         *,
         device: str = AUTO,
         threads: int | None = None,
-        load: Load = load,
+        home: Path | None = None,
+        load: Load | None = None,
     ) -> None:
-        """`threads`: how many torch uses on a CPU; None leaves it as it is.
+        """`threads`: how many torch uses on a CPU; None leaves it as it is. `home`: the bridge's folder, with
+        `loras` and `embeddings`; None is the user's own.
 
         Raises BridgeError when there is no such device.
         """
@@ -46,8 +49,9 @@ class Engine:
         torch.backends.cudnn.deterministic = True
         self._presets = presets
         self._device = choose_device(device)
-        self._load = load
-        self._loaded: tuple[ModelSource, LoadedModel, PromptEncoder] | None = None
+        self._home = home or runfile.home()
+        self._load = load or partial(load_model, home=self._home)
+        self._held: Held | None = None
 
     @property
     def device_name(self) -> str:
@@ -58,7 +62,7 @@ class Engine:
     @property
     def model_name(self) -> str:
         """The model in memory; empty before the first is loaded."""
-        return "" if self._loaded is None else self._loaded[1].name
+        return "" if self._held is None else self._held.model.name
 
     def prepare(self, preset: str, on_progress: OnProgress) -> None:
         """Load the preset's model unless it is in memory; the one before it makes room first.
@@ -76,12 +80,14 @@ class Engine:
         started = time.perf_counter()
         preset = self._preset(job.request.preset)
         settings, selected = resolve(job, preset), selection(job.snapshot)
-        model, encoder = self._model(preset.model, lambda done, sentence: None)
+        held = self._model(preset.model, lambda done, sentence: None)
         with _memory_errors(), torch.inference_mode():
-            run = Run(model, encoder, job.snapshot, selected, settings)
+            weights = held.prepare(settings)
+            run = Run(held.model, held.encoder, job.snapshot, selected, settings)
             layer = run.paint(on_step, is_cancelled)
         seconds = time.perf_counter() - started
-        return Painting(layer, run.plan.target, _facts(settings, model, run.plan.working, seconds))
+        facts = facts_of(settings, job.snapshot, held.model, weights, run.plan.working, seconds)
+        return Painting(layer, run.plan.target, facts)
 
     def _preset(self, name: str) -> Preset:
         found = self._presets.get(name or DEFAULT_PRESET)
@@ -90,43 +96,20 @@ class Engine:
             raise BridgeError(Code.UNKNOWN_PRESET, f"There is no preset “{name[:60]}”.", hint)
         return found
 
-    def _model(
-        self, source: ModelSource, on_progress: OnProgress
-    ) -> tuple[LoadedModel, PromptEncoder]:
-        if self._loaded is None or self._loaded[0] != source:
+    def _model(self, source: ModelSource, on_progress: OnProgress) -> Held:
+        if self._held is None or self._held.source != source:
             self._make_room()
             with _memory_errors():
                 model = self._load(source, str(self._device), None, on_progress)
-            self._loaded = (source, model, PromptEncoder(model))
-        return self._loaded[1:]
+            self._held = Held(source, model, self._home)
+        return self._held
 
     def _make_room(self) -> None:
-        if self._loaded is None:
+        if self._held is None:
             return
-        self._loaded = None
+        self._held = None
         gc.collect()  # a model and its prompt cache know each other
         _empty_cache()
-
-
-def _facts(settings: Settings, model: LoadedModel, working: Extent, seconds: float) -> ResultFacts:
-    return ResultFacts(
-        prompt=settings.prompt,
-        negative_prompt=settings.negative_prompt,
-        preset=settings.preset,
-        seed=settings.seed,
-        strength=settings.strength,
-        steps=settings.steps,
-        steps_run=settings.run,
-        guidance=settings.guidance,
-        scheduler=settings.scheduler,
-        model=model.name,
-        model_sha256=model.sha256,
-        width=working.width,
-        height=working.height,
-        seconds=seconds,
-        version=bridge.__version__,
-        mode=settings.mode,
-    )
 
 
 @contextmanager

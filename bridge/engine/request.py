@@ -19,6 +19,7 @@ class Settings:
     """A request with its open ends filled in from the preset. `run` of `steps` steps are run.
 
     `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
+    `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
     """
 
     preset: str
@@ -33,6 +34,16 @@ class Settings:
     scheduler: str
     strength: float
     mode: Mode
+    clip_skip: int
+    guidance_rescale: float
+
+    @property
+    def loras(self) -> dict[str, float]:
+        """Strength by name, of both prompts: a LoRA changes the model, whichever of them names it."""
+        total: dict[str, float] = {}
+        for lora in (*self.positive.loras, *self.negative.loras):
+            total[lora.name] = total.get(lora.name, 0.0) + lora.strength
+        return total
 
     @property
     def prefill(self) -> Prefill:
@@ -71,6 +82,10 @@ def resolve(job: Job, preset: Preset) -> Settings:
         scheduler=request.scheduler or preset.scheduler,
         strength=strength,
         mode=mode,
+        clip_skip=preset.clip_skip if request.clip_skip is None else request.clip_skip,
+        guidance_rescale=preset.guidance_rescale
+        if request.guidance_rescale is None
+        else request.guidance_rescale,
     )
 
 

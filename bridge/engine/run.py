@@ -68,6 +68,7 @@ class Run:
             settings.guidance,
             self.plan.working,
             extra,
+            settings.guidance_rescale,
         )
         _stop_if(is_cancelled)
         after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))
@@ -132,8 +133,8 @@ class Run:
     def _conditions(self) -> tuple[Conditioning, ...]:
         settings = self._settings
         if settings.guidance <= 1:
-            return (self._encoder.encode(settings.positive),)
-        return self._encoder.pair(settings.positive, settings.negative)
+            return (self._encoder.encode(settings.positive, settings.clip_skip),)
+        return self._encoder.pair(settings.positive, settings.negative, settings.clip_skip)
 
     def _noise(self, draw: int) -> torch.Tensor:
         channels = int(self._model.vae.config.latent_channels)

@@ -57,7 +57,7 @@ def serve(
         presets = load_presets(own_presets, on_bad=lambda bad: log.error("%s", bad))
         return ServiceConfig(
             results=home / "results",
-            worker_command=worker_command(device, own_presets),
+            worker_command=worker_command(device, own_presets, home),
             offer=Offer(tuple(preset.info for preset in presets.values()), DEFAULT_PRESET),
             idle_minutes=idle_minutes,
         )
@@ -65,10 +65,10 @@ def serve(
     return run(home, port, configure)
 
 
-def worker_command(device: str, presets_dir: Path) -> Sequence[str]:
+def worker_command(device: str, presets_dir: Path, home: Path) -> Sequence[str]:
     """How the worker is started; -P keeps the current folder off its import path."""
     module = [sys.executable, "-P", "-m", "bridge.worker"]
-    return [*module, "--device", device, "--presets", str(presets_dir)]
+    return [*module, "--device", device, "--presets", str(presets_dir), "--home", str(home)]
 
 
 def run(home: Path, port: int, configure: Callable[[], ServiceConfig]) -> int:

@@ -54,6 +54,8 @@ class PaintRequest:
 
     `strength` 0 to 1: 0 changes nothing, 1 ignores what is there. `seed` 0 to 2**63 - 1.
     `scheduler` is a name of bridge/engine/schedulers.py. Without a `mode`, strength 1 fills and less refines.
+    `clip_skip` counts as A1111 does: 1 is none. `guidance_rescale` 0 to 1. What `prompt` and `negative_prompt` may
+    say: docs/prompts.md.
     """
 
     prompt: str
@@ -65,6 +67,8 @@ class PaintRequest:
     guidance: Optional[float] = None
     scheduler: Optional[str] = None
     mode: Optional[Mode] = None
+    clip_skip: Optional[int] = None
+    guidance_rescale: Optional[float] = None
 
     def __post_init__(self) -> None:
         _check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -77,11 +81,38 @@ class PaintRequest:
             _check_range("steps", self.steps, 1, limits.MAX_STEPS)
         if self.guidance is not None:
             _check_range("guidance", self.guidance, 0.0, limits.MAX_GUIDANCE)
+        if self.clip_skip is not None:
+            _check_range("clip skip", self.clip_skip, 1, limits.MAX_CLIP_SKIP)
+        if self.guidance_rescale is not None:
+            _check_range("guidance rescale", self.guidance_rescale, 0.0, 1.0)
+
+
+class WeightsKind(Enum):
+    """What a file of weights beside the model is."""
+
+    LORA = "lora"
+    EMBEDDING = "embedding"
+    VAE = "vae"
+
+
+@dataclass(frozen=True)
+class UsedWeights:
+    """A file of weights that a result was made with, beside the model. `strength` counts for a LoRA only."""
+
+    kind: WeightsKind
+    name: str
+    sha256: str
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)
 class ResultFacts:
     """Where a result comes from: enough to make it again.
+
+    `prompt` and `negative_prompt` are as they were typed, `full_prompt` and `full_negative_prompt` as they were
+    read: within the preset's template, alternatives chosen, comments gone. `weights` are the files beside the
+    model. `image_sha256` and `mask_sha256` are those of the tensors that were painted from, in the order of
+    bytes R G B A, empty when there was none. `software`: the libraries and the device.
 
     `steps_run` is how many of `steps` were run at this strength; `width` and `height` are the size
     at which the model painted, px; `seconds` is the worker's time for the job.
@@ -103,6 +134,14 @@ class ResultFacts:
     seconds: float
     version: str
     mode: Mode = Mode.FILL
+    full_prompt: str = ""
+    full_negative_prompt: str = ""
+    clip_skip: int = 1
+    guidance_rescale: float = 0.0
+    weights: Tuple[UsedWeights, ...] = ()
+    image_sha256: str = ""
+    mask_sha256: str = ""
+    software: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,54 @@
+"""A folder of weights that painters name in prompts: LoRAs, textual inversions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import BridgeError, Code
+from bridge.models import weights
+
+
+@dataclass(frozen=True)
+class Library:
+    """The files below `folder`. A file's name in a prompt is its path without the ending; where no other file is
+    called the same, the last part of it is enough. Upper and lower case are one.
+
+    Nothing of a name from a prompt ever becomes a path: it is looked for among the files that are there.
+    """
+
+    folder: Path
+    kind: str
+    """ "LoRA": what the painter calls one of them."""
+
+    def files(self) -> Mapping[str, Path]:
+        """By name, in lower case. Pickled files are there too, for the error that they deserve."""
+        endings = {weights.SUFFIX, *weights.PICKLE_SUFFIXES}
+        found: dict[str, Path] = {}
+        paths = [path for path in self.folder.rglob("*") if path.suffix.lower() in endings]
+        # The safe ones first: of two files that differ in their ending only, it is the one that counts.
+        for path in sorted(paths, key=lambda path: (path.suffix.lower() != weights.SUFFIX, path)):
+            name = path.relative_to(self.folder).with_suffix("").as_posix().casefold()
+            found.setdefault(name, path)
+        for name, path in list(found.items()):
+            found.setdefault(name.rpartition("/")[2], path)
+        return found
+
+    def find(self, name: str) -> Path:
+        """Raises BridgeError (MODEL_MISSING) with the names that come near."""
+        files = self.files()
+        path = files.get(name.casefold())
+        if path is None:
+            raise BridgeError(
+                Code.MODEL_MISSING, f"There is no {self.kind} “{name}”.", self._hint(name, files)
+            )
+        return path
+
+    def _hint(self, name: str, files: Mapping[str, Path]) -> str:
+        near = difflib.get_close_matches(name.casefold(), files, n=3, cutoff=0.5)
+        if near:
+            named = dict.fromkeys(files[each].stem for each in near)
+            return f"Did you mean {' or '.join(f'“{each}”' for each in named)}?"
+        return f"Put its .safetensors file into {self.folder}."
