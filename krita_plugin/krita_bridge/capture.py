@@ -12,6 +12,7 @@ from typing import Generator, List, Optional, Protocol, Tuple
 from .strips import strips
 from .wire.geometry import Bounds, Extent, context_bounds
 from .wire.messages import MessageError
+from .wire.modes import MEANINGS, Mode, Prefill
 
 POLL_SECONDS = 0.02
 """How often a capture looks whether the stroke that it waits for has ended."""
@@ -56,16 +57,23 @@ class NothingSelected(Exception):
     """The mask that was read has no selected pixel; the text is a sentence for the painter."""
 
 
-def plan_capture(canvas: Extent, selection: Optional[Bounds], native: int, strength: float) -> Plan:
+def plan_capture(
+    canvas: Extent, selection: Optional[Bounds], native: int, strength: float, mode: Mode
+) -> Plan:
     """Decide what a job needs of the canvas.
 
     `selection` is the selection's bounding box, None when there is none, `native` the model's own side,
-    px. A whole canvas at full strength takes nothing from what is there, so nothing is read. Raises
+    px. A whole canvas of which nothing is kept is not read. Raises
     MessageError with a sentence for a selection that nothing can be painted into.
     """
+    meaning = MEANINGS[mode]
     if selection is None:
-        whole = Bounds.of_canvas(canvas)
-        return Plan(canvas, whole, reads_image=strength < 1.0, reads_mask=False)
+        if meaning.needs_selection:
+            raise MessageError(
+                f"“{meaning.label}” needs a selection: select the part that is meant."
+            )
+        keeps = meaning.prefill is Prefill.KEEP and strength < 1.0
+        return Plan(canvas, Bounds.of_canvas(canvas), reads_image=keeps, reads_mask=False)
     if selection.is_empty:
         raise MessageError(
             "The selection is empty: select an area, or deselect to paint the whole canvas."
@@ -77,7 +85,8 @@ def plan_capture(canvas: Extent, selection: Optional[Bounds], native: int, stren
         raise MessageError(
             f"The selection is only {inside.width} x {inside.height} px: select a larger area."
         )
-    return Plan(canvas, context_bounds(inside, canvas, native), reads_image=True, reads_mask=True)
+    bounds = context_bounds(inside, canvas, native, meaning.margin)
+    return Plan(canvas, bounds, reads_image=True, reads_mask=True)
 
 
 def capture(pixels: Pixels, plan: Plan) -> Generator[float, None, Snapshot]:

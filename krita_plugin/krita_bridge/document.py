@@ -6,9 +6,11 @@ from typing import Any, Iterator, List, Optional
 
 from krita import Krita
 
+from .glance import glance
 from .notes import DocumentMemory, read_memory
 from .qt import QtCore, QtGui
 from .wire.geometry import Bounds, Extent
+from .wire.modes import Situation
 
 ANNOTATION = "krita_bridge"
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
@@ -61,8 +63,9 @@ class CanvasDocument:
     def canvas(self) -> Extent:
         return Extent(self._document.width(), self._document.height())
 
-    def has_selection(self) -> bool:
-        return self._document.selection() is not None
+    def situation(self) -> Situation:
+        """What selection and canvas look like, at a glance."""
+        return glance(self, self.canvas(), self.selection_bounds())
 
     def selection_bounds(self) -> Optional[Bounds]:
         """The bounding box of what is selected; None when there is no selection at all."""

@@ -83,6 +83,11 @@ def _actions() -> List[Tuple[str, str, Callable[[], None]]]:
             lambda: studio().painting.show_beside(-1),
         ),
         (
+            "krita_bridge_next_mode",
+            tr("Next Mode"),
+            lambda: _on_docker(BridgeDocker.choose_next_mode),
+        ),
+        (
             "krita_bridge_strength_up",
             tr("Strength Up"),
             lambda: _on_docker(lambda docker: docker.change_strength(1)),

@@ -7,6 +7,8 @@ import uuid
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Dict, Optional
 
+from .wire.modes import Mode
+
 
 @dataclass(frozen=True)
 class DocumentNote:
@@ -41,7 +43,8 @@ def read_note(text: str) -> Optional[DocumentNote]:
 class Form:
     """What the painter has set in the docker.
 
-    `strength` 0 to 1. `seed_locked`: the next picture uses `seed` again, instead of a new one.
+    `strength` 0 to 1. `seed_locked`: the next picture uses `seed` again, instead of a new one. `mode`: the name
+    of the mode that was chosen by hand; empty while it is found from selection and canvas.
     """
 
     prompt: str = ""
@@ -50,6 +53,7 @@ class Form:
     strength: float = 1.0
     seed: int = 0
     seed_locked: bool = False
+    mode: str = ""
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))
@@ -66,6 +70,8 @@ def read_form(text: str) -> Form:
     form = Form(**kept)
     if not 0.0 < form.strength <= 1.0:
         form = replace(form, strength=1.0)
+    if form.mode not in {mode.value for mode in Mode}:
+        form = replace(form, mode="")
     return form if 0 <= form.seed < 2**63 else replace(form, seed=0)
 
 

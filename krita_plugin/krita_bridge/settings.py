@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional, Tuple
 
 from krita import Krita
@@ -64,8 +64,8 @@ def load_prompts() -> List[str]:
 
 
 def save_used(form: Form, prompts: List[str]) -> None:
-    """The values of the latest job, for new documents and for Alt+Up."""
-    _write("form", form.dumps())
+    """The values of the latest job, for new documents and for Alt+Up; a mode belongs to its selection alone."""
+    _write("form", replace(form, mode="").dumps())
     _write("prompts", json.dumps(prompts))
 
 

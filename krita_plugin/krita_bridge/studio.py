@@ -26,7 +26,8 @@ from .wire.frames import Buffer
 from .wire.geometry import Bounds
 from .wire.limits import MAX_SEED
 from .wire.messages import MessageError, PaintRequest, Submit
-from .words import layer_name
+from .wire.modes import MEANINGS, Mode
+from .words import layer_name, title
 
 LARGEST_RANDOM_SEED = 2**32 - 1
 DEFAULT_NATIVE = 512
@@ -107,7 +108,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     # ---- generating
 
-    def generate(self, form: Form, count: int = 1) -> Form:
+    def generate(self, form: Form, mode: Mode, count: int = 1) -> Form:
         """Begin `count` variations of what `form` asks for; returns the form with the seed that is used."""
         document = documents.active_document()
         if document is None:
@@ -122,8 +123,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
                 document.selection_bounds(),
                 preset.native if preset else DEFAULT_NATIVE,
                 form.strength,
+                mode,
             )
-            requests = [_request(form, preset.name if preset else "", n) for n in range(count)]
+            name = preset.name if preset else ""
+            requests = [_request(form, name, mode, number) for number in range(count)]
             self._begin(document, form, plan, requests)
         except MessageError as error:
             self.painting.say(tr(str(error)))
@@ -134,7 +137,8 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     ) -> None:
         memory = document.memory()
         memory = DocumentMemory(memory.document, form) if memory else new_memory(form)
-        name = layer_name(form.prompt, requests[0].seed)
+        first = requests[0]
+        name = layer_name(title(first.prompt, first.mode or Mode.FILL), first.seed)
         layer = JobLayer(document, name)
         self._epoch += 1
         note = DocumentNote(memory.document, layer.id, self._epoch)
@@ -217,7 +221,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             self._layers.pop(_press_of(entry), None)
 
     def _finish(self, entry: Entry, layer: JobLayer) -> Task:
-        name = layer_name(entry.facts.prompt, entry.facts.seed)
+        name = _name_of(entry)
         decision = yield from layer.finish(entry.bounds, entry.image, name)
         if decision.placement is Placement.KEEP_IN_HISTORY:
             self.painting.kept(entry.job, decision.sentence)
@@ -234,7 +238,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             del self._layers[oldest]
 
     def _show(self, entry: Entry) -> Task:
-        name = layer_name(entry.facts.prompt, entry.facts.seed)
+        name = _name_of(entry)
         layer = self._layers.get(_press_of(entry))
         if layer is not None and layer.is_untouched():
             yield from layer.swap(entry.bounds, entry.image, name)
@@ -256,6 +260,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         return own or documents.active_document()
 
 
+def _name_of(entry: Entry) -> str:
+    return layer_name(title(entry.facts.prompt, entry.facts.mode), entry.facts.seed)
+
+
 def _press_of(entry: Entry) -> str:
     """Names the press of Generate that a result comes from: by the layer that was meant for it."""
     return entry.note.layer if entry.note else entry.job
@@ -267,10 +275,11 @@ def _hide(document: CanvasDocument, layers: List[JobLayer], hidden: bool) -> Non
     document.refresh()
 
 
-def _request(form: Form, preset: str, number: int) -> PaintRequest:
+def _request(form: Form, preset: str, mode: Mode, number: int) -> PaintRequest:
     """What variation `number` asks for: seeds count up from the form's."""
     seed = (form.seed + number) % (MAX_SEED + 1)
-    return PaintRequest(form.prompt, form.negative_prompt, preset, form.strength, seed)
+    prompt = form.prompt if MEANINGS[mode].takes_prompt else ""
+    return PaintRequest(prompt, form.negative_prompt, preset, form.strength, seed, mode=mode)
 
 
 def _check_size(job: Job, plan: Plan) -> None:

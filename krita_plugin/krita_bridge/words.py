@@ -7,16 +7,20 @@ from typing import Optional
 
 from .text import tr
 from .wire.messages import ResultFacts
+from .wire.modes import MEANINGS, Mode
 
 NAME_CHARACTERS = 40
 _LAYER_NAME = re.compile(r"(.+ )?\([0-9]{1,19}\)")
 
 
-def mode_name(strength: float, has_selection: bool) -> str:
-    """Fill ignores what is there, Refine starts from it."""
-    if strength >= 1.0:
-        return tr("Fill selection") if has_selection else tr("Fill canvas")
-    return tr("Refine selection") if has_selection else tr("Refine canvas")
+def mode_name(mode: Mode) -> str:
+    """The one word that the docker shows."""
+    return tr(MEANINGS[mode].label)
+
+
+def title(prompt: str, mode: Mode) -> str:
+    """What a result is called: by its prompt, or by what was done when there is none."""
+    return prompt.strip() or mode_name(mode)
 
 
 def time_left(seconds: Optional[float]) -> str:
@@ -59,7 +63,8 @@ def result_tip(facts: ResultFacts, note: str) -> str:
     lines = [facts.prompt.strip() or tr("no prompt"), tr("Seed {0}", facts.seed)]
     lines.append(
         tr(
-            "Strength {0} %, {1}, {2} s",
+            "{0} {1} %, {2}, {3} s",
+            mode_name(facts.mode),
             round(100 * facts.strength),
             facts.model,
             round(facts.seconds, 1),

@@ -16,6 +16,7 @@ from ..painting import Stage
 from ..qt import Qt, QtCore, QtWidgets
 from ..studio import Studio
 from ..text import tr
+from ..wire.modes import MEANINGS, Mode, Situation
 from ..words import progress_line
 from .folding import Fold
 from .icons import krita_icon, thumbnail
@@ -26,7 +27,7 @@ from .settings_panel import SettingsPanel
 from .strength import DEFAULT_STEPS, StrengthRow
 
 DOCKER_ID = "krita_bridge_docker"
-SELECTION_POLL_MS = 400
+SELECTION_POLL_MS = 250
 UPDATE_MS = 30
 PREVIEW_SIDE = 150
 VARIATIONS = (1, 2, 4)
@@ -40,6 +41,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         super().__init__()
         self._studio = studio
         self._document: Optional[CanvasDocument] = None
+        self._situation: Optional[Situation] = None
         self._wanted_preset = ""
         self.setObjectName(DOCKER_ID)
         self.setWindowTitle(tr("Krita Bridge"))
@@ -50,7 +52,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._update_timer.setSingleShot(True)
         self._update_timer.timeout.connect(self._show_studio)
         self._selection_timer = QtCore.QTimer(self)
-        self._selection_timer.timeout.connect(self._show_selection)
+        self._selection_timer.timeout.connect(self._look_again)
         self._selection_timer.start(SELECTION_POLL_MS)
         self._load_form(studio.form_for(None))
         self._show_studio()
@@ -64,17 +66,22 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             return
         self._keep_form()
         self._document = document
+        self._look()
         self._load_form(self._studio.form_for(document))
-        self._show_selection()
 
     def generate(self, count: int = 1) -> None:
-        form = self._studio.generate(self._form(), count)
+        self._look()
+        form = self._studio.generate(self._form(), self._strength.mode(), count)
         self._prompt.used()
         self._negative.used()
         self._seed.set_seed(form.seed)
 
     def change_strength(self, steps: int) -> None:
         self._strength.step(steps)
+
+    def choose_next_mode(self) -> None:
+        self._look()
+        self._strength.choose_next_mode()
 
     # ---- the widgets
 
@@ -172,6 +179,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         studio.changed.connect(self._update_soon)
         self._gear.toggled.connect(self._settings.setVisible)
         self._settings.changed.connect(studio.change_settings)
+        self._strength.changed.connect(self._on_mode)
         self._prompt.submitted.connect(self.generate)
         self._negative.submitted.connect(self.generate)
         self._generate.clicked.connect(lambda: self.generate())
@@ -188,6 +196,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
     # ---- the form
 
     def _form(self) -> Form:
+        mode = self._strength.mode_by_hand()
         return Form(
             self._prompt.toPlainText(),
             self._negative.toPlainText(),
@@ -195,6 +204,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             self._strength.strength(),
             self._seed.seed(),
             self._seed.is_locked(),
+            mode.value if mode else "",
         )
 
     def _load_form(self, form: Form) -> None:
@@ -204,7 +214,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             self._negative_fold.set_open(True)
         self._wanted_preset = form.preset
         self._choose_preset()
-        self._strength.set_strength(form.strength)
+        self._strength.load(Mode(form.mode) if form.mode else None, form.strength)
         self._seed.set_seed(form.seed)
         self._seed.set_locked(form.seed_locked)
 
@@ -216,7 +226,9 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         entry = self._studio.painting.history.get(job)
         if entry is not None:
             f = entry.facts
-            self._load_form(Form(f.prompt, f.negative_prompt, f.preset, f.strength, f.seed, True))
+            mode = f.mode.value
+            form = Form(f.prompt, f.negative_prompt, f.preset, f.strength, f.seed, True, mode)
+            self._load_form(form)
             self._seed_fold.set_open(True)
 
     def _copy_seed_of(self, job: str) -> None:
@@ -254,6 +266,9 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._wanted_preset = self._preset.currentData() or ""
         preset = self._studio.painting.preset(self._wanted_preset)
         self._strength.set_steps(preset.steps if preset else DEFAULT_STEPS)
+
+    def _on_mode(self) -> None:
+        self._prompt.setEnabled(MEANINGS[self._strength.mode()].takes_prompt)
 
     # ---- showing how things stand
 
@@ -306,8 +321,21 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             self._picture.setPixmap(picture)
         self._picture.setVisible(wanted)
 
-    def _show_selection(self) -> None:
-        if self.isVisible():
-            document = self._document
-            has_selection = document is not None and document.is_open() and document.has_selection()
-            self._strength.set_has_selection(has_selection)
+    def _look_again(self) -> None:
+        """Now and then. One selection replacing another may be none for a moment: only what lasts counts."""
+        before, self._situation = self._situation, self._seen() if self.isVisible() else None
+        if self._situation is not None and self._situation is before:
+            self._strength.see(self._situation)
+
+    def _look(self) -> None:
+        """Right now."""
+        situation = self._seen()
+        if situation is not None:
+            self._strength.see(situation)
+
+    def _seen(self) -> Optional[Situation]:
+        """What selection and canvas look like; None while a stroke is being painted."""
+        document = self._document
+        if document is not None and document.is_open() and document.is_idle():
+            return document.situation()
+        return None

@@ -42,6 +42,18 @@ class BridgeDocker:
         """The line of state or error; also while Krita hides the docker, for want of a document."""
         return str(self.ask("docker.findChild(QtWidgets.QLabel, 'state').text()"))
 
+    def mode(self) -> str:
+        """The word that says what Generate will do."""
+        return str(self.ask("docker.findChild(QtWidgets.QToolButton, 'mode').text()"))
+
+    def percent(self) -> str:
+        """The strength, in words."""
+        return str(self.ask("docker.findChild(QtWidgets.QLabel, 'strength_percent').text()"))
+
+    def wait_for_mode(self, word: str) -> None:
+        """The docker looks at selection and canvas a few times a second."""
+        self.krita.wait_until(lambda: self.mode() == word, PATIENCE)
+
     def is_busy(self) -> bool:
         return bool(self.ask("docker.findChild(QtWidgets.QPushButton, 'cancel').isEnabled()"))
 
@@ -85,6 +97,17 @@ class BridgeDocker:
         index = f"docker.findChild(QtWidgets.QComboBox, 'preset').findData({preset!r})"
         self.krita.wait_until(lambda: self.ask(index) >= 0, PATIENCE)
         self.ask(f"docker.findChild(QtWidgets.QComboBox, 'preset').setCurrentIndex({index})")
+
+    def choose_mode(self, word: str) -> None:
+        """The entry of the menu behind the mode, without the pointer: menus need a window manager."""
+        self.ask(
+            "menu = docker.findChild(QtWidgets.QToolButton, 'mode').menu()\n"
+            "menu.aboutToShow.emit()\n"
+            f"entry = next(a for a in menu.actions() if a.text() == {word!r})\n"
+            "assert entry.isEnabled()\n"
+            "entry.trigger()"
+        )
+        self.krita.wait_until(lambda: self.mode() == word)
 
     def write(self, prompt: str) -> None:
         """Click into the prompt and type over what is there. The keyboard stays in the prompt."""

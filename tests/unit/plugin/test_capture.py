@@ -16,6 +16,7 @@ from krita_plugin.krita_bridge.capture import (
 from krita_plugin.krita_bridge.strips import strips
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, context_bounds
 from krita_plugin.krita_bridge.wire.messages import MessageError
+from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
 
 CANVAS = Extent(3000, 2000)
 
@@ -55,20 +56,36 @@ def whole(width: int, height: int, **reads: Any) -> Plan:
 
 class TestPlan:
     def test_without_a_selection_the_whole_canvas_is_refined(self) -> None:
-        plan = plan_capture(CANVAS, None, 512, 0.5)
+        plan = plan_capture(CANVAS, None, 512, 0.5, Mode.REFINE)
         assert plan == Plan(CANVAS, Bounds(0, 0, 3000, 2000), reads_image=True, reads_mask=False)
 
-    def test_a_whole_canvas_at_full_strength_needs_no_pixels(self) -> None:
-        assert not plan_capture(CANVAS, None, 512, 1.0).reads_image
+    @pytest.mark.parametrize(("strength", "mode"), [(1.0, Mode.REFINE), (0.5, Mode.FILL)])
+    def test_a_whole_canvas_of_which_nothing_is_kept_needs_no_pixels(
+        self, strength: float, mode: Mode
+    ) -> None:
+        assert not plan_capture(CANVAS, None, 512, strength, mode).reads_image
 
     def test_a_selection_is_read_with_its_surroundings_even_at_full_strength(self) -> None:
         selection = Bounds(1000, 800, 300, 200)
-        plan = plan_capture(CANVAS, selection, 512, 1.0)
+        plan = plan_capture(CANVAS, selection, 512, 1.0, Mode.FILL)
         assert plan.bounds == context_bounds(selection, CANVAS, 512)
         assert plan.reads_image and plan.reads_mask
 
+    def test_some_modes_look_further_around(self) -> None:
+        selection = Bounds(1000, 800, 300, 200)
+        fill, add = (plan_capture(CANVAS, selection, 64, 1.0, m) for m in (Mode.FILL, Mode.ADD))
+        assert add.bounds != fill.bounds and add.bounds.contains(fill.bounds)
+
+    @pytest.mark.parametrize("mode", Mode)
+    def test_some_modes_are_nothing_without_a_selection(self, mode: Mode) -> None:
+        if MEANINGS[mode].needs_selection:
+            with pytest.raises(MessageError, match="needs a selection"):
+                plan_capture(CANVAS, None, 512, 0.5, mode)
+        else:
+            assert plan_capture(CANVAS, None, 512, 0.5, mode).bounds == Bounds.of_canvas(CANVAS)
+
     def test_only_the_part_on_the_canvas_counts(self) -> None:
-        plan = plan_capture(CANVAS, Bounds(-100, -100, 200, 200), 64, 1.0)
+        plan = plan_capture(CANVAS, Bounds(-100, -100, 200, 200), 64, 1.0, Mode.FILL)
         assert plan.bounds == context_bounds(Bounds(0, 0, 100, 100), CANVAS, 64)
 
     @pytest.mark.parametrize(
@@ -82,11 +99,11 @@ class TestPlan:
     )
     def test_what_cannot_be_painted_gets_one_sentence(self, selection: Bounds, word: str) -> None:
         with pytest.raises(MessageError, match=word) as raised:
-            plan_capture(CANVAS, selection, 512, 1.0)
+            plan_capture(CANVAS, selection, 512, 1.0, Mode.FILL)
         assert str(raised.value).endswith(".")
 
     def test_a_thin_line_can_be_painted(self) -> None:
-        assert plan_capture(CANVAS, Bounds(10, 10, 1, 400), 512, 1.0).reads_mask
+        assert plan_capture(CANVAS, Bounds(10, 10, 1, 400), 512, 1.0, Mode.FILL).reads_mask
 
 
 class TestCapture:

@@ -14,7 +14,7 @@ from krita_plugin.krita_bridge.notes import (
     read_note,
 )
 
-FORM = Form("a boat", "fog", "embedded", 0.35, 2**62, True)
+FORM = Form("a boat", "fog", "embedded", 0.35, 2**62, True, "remove")
 DAMAGED = ["", "{", "[]", "null", "7", '"x"', "[" * 100_000]
 
 
@@ -42,6 +42,7 @@ def test_a_damaged_form_is_a_fresh_one(text: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        {"mode": "paint"},
         {"strength": 0.0},
         {"strength": 7.5},
         {"strength": "1"},

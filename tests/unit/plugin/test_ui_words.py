@@ -4,21 +4,23 @@ import pytest
 
 from krita_plugin.krita_bridge import words
 from krita_plugin.krita_bridge.wire.messages import ResultFacts
+from krita_plugin.krita_bridge.wire.modes import Mode
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_every_mode_has_a_word(mode: Mode) -> None:
+    name = words.mode_name(mode)
+    assert name and name[0].isupper()
 
 
 @pytest.mark.parametrize(
-    ("strength", "has_selection", "mode"),
-    [
-        (1.0, True, "Fill selection"),
-        (1.0, False, "Fill canvas"),
-        (0.95, True, "Refine selection"),
-        (0.05, False, "Refine canvas"),
-    ],
+    ("prompt", "mode", "title"),
+    [("a boat ", Mode.FILL, "a boat"), ("", Mode.REMOVE, "Remove"), (" ", Mode.FILL, "Fill")],
 )
-def test_the_mode_follows_from_strength_and_selection(
-    strength: float, has_selection: bool, mode: str
+def test_a_result_without_a_prompt_is_called_by_what_was_done(
+    prompt: str, mode: Mode, title: str
 ) -> None:
-    assert words.mode_name(strength, has_selection) == mode
+    assert words.title(prompt, mode) == title
 
 
 @pytest.mark.parametrize(
@@ -75,11 +77,11 @@ def test_strength_snaps_to_whole_steps(strength: float, steps: int, snapped: int
 def test_a_result_tells_what_made_it() -> None:
     facts = ResultFacts(
         "a red boat", "", "embedded", 12, 0.55, 20, 11, 5.0, "ddim", "embedded model", "ab", 512, 512,
-        3.14, "0.1",
+        3.14, "0.1", Mode.REFINE,
     )  # fmt: skip
     assert words.result_tip(facts, "Not placed").split("\n") == [
         "a red boat",
         "Seed 12",
-        "Strength 55 %, embedded model, 3.1 s",
+        "Refine 55 %, embedded model, 3.1 s",
         "Not placed",
     ]

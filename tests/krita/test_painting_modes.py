@@ -1,0 +1,105 @@
+"""The mode that the docker finds, choosing another by hand, and what fill, expand and remove do to a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.krita.conftest import Studio
+from tests.krita.harness import Before, Document, layers_of
+
+WIDTH, HEIGHT = 320, 256
+SKY, GRASS = (120, 170, 220, 255), (70, 120, 60, 255)
+
+
+def scene(studio: Studio, painted: int = WIDTH) -> Document:
+    """Sky over grass on the first `painted` columns, nothing on the others."""
+    document = studio.krita.new_document(WIDTH, HEIGHT)
+    pixels = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    pixels[: HEIGHT // 2, :painted] = SKY
+    pixels[HEIGHT // 2 :, :painted] = GRASS
+    document.set_layer_pixels("Background", pixels)
+    document.flattened(refresh=True)
+    return document
+
+
+def test_the_mode_follows_from_selection_and_canvas(studio: Studio) -> None:
+    docker = studio.docker
+    document = studio.krita.new_document(WIDTH, HEIGHT)
+    docker.wait_for_mode("Fill")
+    document.select_exactly(100, 80, 120, 100)
+    studio.krita.agent.call("set_brush", "b) Basic-5", 30.0, [40, 90, 180])
+    document.draw_stroke([(110, 100), (200, 160)])
+    docker.wait_for_mode("Fill")
+    document.deselect()
+    docker.wait_for_mode("Refine")
+
+    scene(studio, painted=160)
+    docker.wait_for_mode("Refine")
+    studio.krita.wait_until(lambda: "60" in docker.percent())
+
+
+def test_a_selection_past_the_paint_is_expanded(studio: Studio) -> None:
+    docker = studio.docker
+    document = scene(studio, painted=160)
+    document.select_rectangle(170, 30, 290, 220)
+    docker.wait_for_mode("Expand")
+    before = Before.of(document)
+    docker.paint(document, "a meadow")
+    before.assert_only_selected_pixels_changed()
+    new = document.flattened()[before.selection == 255]
+    assert (new[:, 3] == 255).all()
+    before.assert_one_undo_restores_and_redo_repeats()
+
+
+def test_filling_a_selection(studio: Studio) -> None:
+    document = scene(studio)
+    document.select_rectangle(100, 80, 220, 190)
+    studio.docker.wait_for_mode("Fill")
+    before = Before.of(document)
+    studio.docker.paint(document, "a red ball")
+    before.assert_only_selected_pixels_changed()
+    before.assert_one_undo_restores_and_redo_repeats()
+
+
+def test_removing_a_thing_needs_no_prompt(studio: Studio) -> None:
+    docker = studio.docker
+    document = scene(studio)
+    studio.krita.agent.call("set_brush", "b) Basic-5", 40.0, [220, 20, 20])
+    document.draw_stroke([(150, 60), (170, 80)])
+    document.select_rectangle(110, 25, 215, 115)
+    docker.wait_for_mode("Fill")
+    docker.write("a red ball")
+    before = Before.of(document)
+    redness = redness_of(before.pixels, before.selection)
+    docker.choose("quick")
+    docker.choose_mode("Remove")
+    studio.krita.trigger("krita_bridge_generate")
+    docker.wait_for_result(document, "Remove")
+
+    assert not layers_of(document, "a red ball")
+    before.assert_only_selected_pixels_changed()
+    assert redness_of(document.flattened(), before.selection) < 0.2 * redness
+    before.assert_one_undo_restores_and_redo_repeats()
+
+
+def redness_of(pixels: np.ndarray, selection: np.ndarray) -> int:
+    """How many selected pixels are clearly red."""
+    red, green, blue = (pixels[..., channel].astype(int) for channel in range(3))
+    return int(np.count_nonzero((red > green + 60) & (red > blue + 60) & (selection == 255)))
+
+
+def test_a_mode_chosen_by_hand_lasts_while_the_selection_stays(studio: Studio) -> None:
+    docker = studio.docker
+    document = scene(studio)
+    document.select_rectangle(100, 80, 220, 190)
+    docker.wait_for_mode("Fill")
+    docker.choose_mode("Add")
+    document.select_exactly(60, 60, 140, 140)
+    before = Before.of(document)
+    docker.paint(document, "a tree")
+    assert docker.mode() == "Add"
+    before.assert_only_selected_pixels_changed()
+    document.deselect()
+    docker.wait_for_mode("Refine")
+    document.select_exactly(100, 80, 120, 110)
+    docker.wait_for_mode("Fill")
