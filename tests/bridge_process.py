@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -28,6 +28,8 @@ from krita_plugin.krita_bridge.wire.runfile import RunFile, read_run_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 90.0
+"""Seconds after which what a test waits for is not coming any more, on however slow a machine."""
+
 FAKE = (sys.executable, "-m", "tests.fake_bridge")
 
 
@@ -36,8 +38,10 @@ class BridgeProcess:
 
     def __init__(self, home: Path, *arguments: str, command: tuple[str, ...] = FAKE) -> None:
         self.home = home
+        # A file takes what it prints: a pipe that nobody reads would stop it once it is full.
+        self._printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `kill`)
         self.process = subprocess.Popen(
-            [*command, str(home), *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+            [*command, str(home), *arguments], cwd=ROOT, stderr=self._printed
         )
 
     def wait_until_listening(self) -> RunFile:
@@ -50,7 +54,7 @@ class BridgeProcess:
             return found is not None and found.pid == self.process.pid
 
         wait_for(lambda: published() or self.process.poll() is not None)
-        assert found is not None, self.process.communicate()[1]
+        assert found is not None, self._output()
         return found
 
     def terminate(self) -> int:
@@ -59,14 +63,28 @@ class BridgeProcess:
         return self.wait()
 
     def wait(self) -> int:
-        with contextlib.suppress(ValueError):
-            self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode
+        return self.process.wait(PATIENCE)
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.wait()
+        self._printed.close()
+
+    def _output(self) -> str:
+        self._printed.seek(0)
+        return self._printed.read()
+
+
+@contextlib.contextmanager
+def bridge_process(home: Path, *arguments: str) -> Iterator[BridgeProcess]:
+    """A bridge over the fake worker that listens already; it is killed at the end."""
+    process = BridgeProcess(home, *arguments)
+    try:
+        process.wait_until_listening()
+        yield process
+    finally:
+        process.kill()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -110,12 +128,6 @@ class BareClient:
             message, frame = await self.receive()
             if isinstance(message, kinds):
                 return message, frame
-
-    async def silence(self, seconds: float, *kinds: type) -> None:
-        """Nothing of these kinds comes for so long."""
-        with contextlib.suppress(TimeoutError):
-            message, _ = await asyncio.wait_for(self.until(*kinds), seconds)
-            raise AssertionError(f"unexpected {message}")
 
     async def sync(self) -> list[Message]:
         """Everything the bridge has said up to its answer to a question asked now."""

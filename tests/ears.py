@@ -13,6 +13,7 @@ from krita_plugin.krita_bridge.client import (
 )
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from tests.bridge_process import PATIENCE
 
 CANVAS = Extent(400, 300)
 BOUNDS = Bounds(20, 10, 64, 48)
@@ -29,8 +30,8 @@ class Ears:
         self.all.append(event)
         self.events.put(event)
 
-    def until(self, kind: type, job: str = "", seconds: float = 10.0) -> Received:
-        deadline = time.monotonic() + seconds
+    def until(self, kind: type, job: str = "") -> Received:
+        deadline = time.monotonic() + PATIENCE
         while True:
             event = self.events.get(timeout=max(0.01, deadline - time.monotonic()))
             if not (isinstance(event, Received) and isinstance(event.message, kind)):
@@ -38,8 +39,8 @@ class Ears:
             if not job or getattr(event.message, "job", "") == job:
                 return event
 
-    def until_state(self, state: ConnectionState, seconds: float = 10.0) -> ConnectionChanged:
-        deadline = time.monotonic() + seconds
+    def until_state(self, state: ConnectionState) -> ConnectionChanged:
+        deadline = time.monotonic() + PATIENCE
         while True:
             event = self.events.get(timeout=max(0.01, deadline - time.monotonic()))
             if isinstance(event, ConnectionChanged) and event.state is state:

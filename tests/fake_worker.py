@@ -1,7 +1,7 @@
 """A worker with a fake engine, started by tests as `python -m tests.fake_worker`.
 
-The prompt steers it, as words separated by spaces: `steps=N`, `pause=SECONDS` (a step), `die` (kill -9 to
-itself at step 2), `die-once=FILE` (only while FILE does not exist), `fail`, `memory`, `crash`, `lost`
+The prompt steers it, as words separated by spaces: `steps=N`, `pause=SECONDS` (a step), `hold=FILE` (goes on
+to its last step only once FILE exists), `die` (kill -9 to itself at step 2), `die-once=FILE` (only while FILE does not exist), `fail`, `memory`, `crash`, `lost`
 (the GPU), `noise` (on stdout). An argument names a file without which it does not start.
 """
 
@@ -55,6 +55,8 @@ class FakeEngine:
 
         for step in range(1, steps + 1):
             time.sleep(float(words.get("pause", "0")))
+            while step == steps and _is_held(words) and not is_cancelled():
+                time.sleep(0.01)
             if is_cancelled():
                 raise BridgeError(Code.CANCELLED, "The job was cancelled.")
             _mishap(words, step)
@@ -65,6 +67,10 @@ class FakeEngine:
             1.0, "none", "fake model", "", 8, 8, 0.0, "0",
         )  # fmt: skip
         return Painting(image, job.snapshot.bounds, facts)
+
+
+def _is_held(words: dict[str, str]) -> bool:
+    return "hold" in words and not Path(words["hold"]).exists()
 
 
 def _mishap(words: dict[str, str], step: int) -> None:

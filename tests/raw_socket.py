@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 
+import pytest
+
 from krita_plugin.krita_bridge.wire.runfile import RunFile
 from tests.bridge_process import PATIENCE, proof_headers
 
@@ -46,7 +48,7 @@ def upgraded(run_file: RunFile) -> socket.socket:
     raw.sendall(request(list(handshake_headers(run_file).items())))
     got = b""
     while not got.endswith(b"\r\n\r\n"):
-        got += raw.recv(1)
+        got += raw.recv(1) or pytest.fail(f"the connection was closed after {got!r}")
     assert got.startswith(b"HTTP/1.1 101 "), got
     return raw
 

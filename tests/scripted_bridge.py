@@ -5,6 +5,7 @@ It keeps unacknowledged results as the real one does, and lets a test say how it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -19,6 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from krita_plugin.krita_bridge.wire import frames, limits, messages, proof, runfile
+from tests.bridge_process import PATIENCE
 
 PRESET = messages.PresetInfo("embedded", "Embedded", "embedded", 64, 4, 3.0, "euler")
 
@@ -75,7 +77,7 @@ class ScriptedBridge:
     def stop(self) -> None:
         self._server.shutdown()
         self.cut()
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         runfile.run_file_path(self.home).unlink(missing_ok=True)
 
     def cut(self) -> None:
@@ -89,9 +91,15 @@ class ScriptedBridge:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def send(self, data: str | bytes) -> None:
+        """Tell every client that is connected something it has not asked for."""
+        for connection in list(self._connections):
+            with contextlib.suppress(ConnectionClosed):
+                connection.send(data)
+
     # ---- for assertions
 
-    def wait_for(self, kind: type, count: int = 1, seconds: float = 10.0) -> list[Any]:
+    def wait_for(self, kind: type, count: int = 1, seconds: float = PATIENCE) -> list[Any]:
         """The received messages of a kind, once there are `count`."""
 
         def found() -> list[Any]:
@@ -132,10 +140,12 @@ class ScriptedBridge:
         self.raw_bytes += len(data)
         frame = None if isinstance(data, str) else frames.decode(data)
         message = messages.loads(data if frame is None else frame.message)  # type: ignore[arg-type]
+        answers = self._answers(message, frame)
         with self._heard:
+            # Only now: whoever waits for the message sees what it has changed.
             self.received.append(message)
             self._heard.notify_all()
-        for answer in self._answers(message, frame):
+        for answer in answers:
             connection.send(answer)
 
     def _answers(self, message: messages.Message, frame: frames.Frame | None) -> list[str | bytes]:

@@ -26,8 +26,13 @@ class ProgressBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Leave the bar as it stands; the next step begins another."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
     def say(self, sentence: str) -> None:
         """Write a sentence, unless it was the last one already."""
@@ -38,7 +43,10 @@ class ProgressBar:
     def step(self, progress: Progress) -> None:
         if self._bar is None:
             form = "Painting {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}{postfix}"
-            self._bar = tqdm(total=progress.steps, file=sys.stderr, bar_format=form)
+            # Every step is shown: by itself tqdm leaves out those that come fast, the last one too.
+            self._bar = tqdm(
+                total=progress.steps, file=sys.stderr, bar_format=form, mininterval=0, miniters=1
+            )
         if progress.seconds_left is not None:
             self._bar.set_postfix_str(f"{progress.seconds_left:.0f} s left", refresh=False)
         self._bar.update(progress.step - self._bar.n)

@@ -35,6 +35,10 @@ LAST_DELAY = 5.0
 LAST_LAUNCH_DELAY = 60.0
 BEAT = 15.0
 WELCOME_PATIENCE = 10.0
+GOODBYE_PATIENCE = 0.7
+"""Seconds for what waits to be sent when the client is stopped, and for the goodbye."""
+ABORT_PATIENCE = 0.3
+"""Seconds for the thread to end once its connection was cut."""
 
 _log = logging.getLogger("krita_bridge.client")
 
@@ -120,17 +124,20 @@ class Client:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the connection; small messages that wait are still sent. Returns within about a second."""
+        """End the connection; small messages that wait are still sent.
+
+        Returns within GOODBYE_PATIENCE + ABORT_PATIENCE seconds: Krita waits for it when it closes.
+        """
         self._stopping.set()
         self._wake.set()
         self._table.close()
         if not self._thread.is_alive():
             return
-        self._thread.join(0.7)
+        self._thread.join(GOODBYE_PATIENCE)
         link = self._link
         if self._thread.is_alive() and link is not None:
             link.abort()
-            self._thread.join(0.3)
+            self._thread.join(ABORT_PATIENCE)
 
     def submit(
         self,

@@ -21,6 +21,9 @@ from .wire.frames import Buffer
 from .wire.runfile import RunFile
 
 PATH = "/v1"
+HANDSHAKE_PATIENCE = 5.0
+"""Seconds in which the bridge must have taken the connection, and as long again in which it must have proved itself."""
+
 SEND_PATIENCE = 20
 """Seconds for which the bridge may take no byte of a message before the connection is given up."""
 
@@ -152,7 +155,7 @@ class Link:
         self._connection.abort()
 
 
-def open_link(run: RunFile, timeout: float = 5.0) -> Link:
+def open_link(run: RunFile) -> Link:
     """Connect to the bridge that wrote the run file, and have it prove that it did.
 
     Raises NobodyListens, NoAnswer, Impostor or Refused.
@@ -162,9 +165,9 @@ def open_link(run: RunFile, timeout: float = 5.0) -> Link:
         max_size=limits.MAX_FRAME_BYTES,
         logger=logging.getLogger("krita_bridge.websockets"),
     )
-    connection = ProvenConnection(run, _socket(run.port, timeout), protocol, close_timeout=0.5)
+    connection = ProvenConnection(run, _socket(run.port), protocol, close_timeout=0.5)
     try:
-        connection.prove(timeout)
+        connection.prove(HANDSHAKE_PATIENCE)
     except Exception as error:
         connection.close_socket()
         connection.recv_events_thread.join()
@@ -189,9 +192,9 @@ _IMPOSTOR = (
 )
 
 
-def _socket(port: int, timeout: float) -> socket.socket:
+def _socket(port: int) -> socket.socket:
     try:
-        found = socket.create_connection(("127.0.0.1", port), timeout)
+        found = socket.create_connection(("127.0.0.1", port), HANDSHAKE_PATIENCE)
     except ConnectionRefusedError as error:
         raise NobodyListens("The bridge is not running.") from error
     except OSError as error:

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from krita_plugin.krita_bridge.launcher import LAUNCH_VARIABLE
 from krita_plugin.krita_bridge.wire.runfile import read_run_file
-from tests.bridge_process import ROOT, wait_for
+from tests.bridge_process import PATIENCE, ROOT, wait_for
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -51,15 +52,23 @@ def start(home: Path, tmp_path: Path) -> Start:
     return run
 
 
+def read_until(printed: IO[str], text: str) -> str:
+    """What is printed up to and with `text`."""
+    seen = ""
+    while text not in seen:
+        seen += printed.read(1) or pytest.fail(f"it ended with {seen!r}")
+    return seen
+
+
 def test_it_starts_a_bridge_and_leaves_it_running(start: Start, home: Path, tmp_path: Path) -> None:
     first = start("--prompt", "steps=3")
-    out, error = first.communicate(timeout=60)
+    out, error = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0, error
     assert out.splitlines() == [str(tmp_path / "out.png")]
     assert (tmp_path / "out.png").is_file()
     bridge = read_run_file(home)
     assert bridge is not None
-    assert start("--prompt", "steps=3").wait(60) == 0
+    assert start("--prompt", "steps=3").wait(PATIENCE) == 0
     assert read_run_file(home) == bridge
     # Nothing is left behind: the results were acknowledged.
     wait_for(lambda: not list((home / "results").rglob("*.frame")))
@@ -67,31 +76,29 @@ def test_it_starts_a_bridge_and_leaves_it_running(start: Start, home: Path, tmp_
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
 def test_an_interrupt_cancels_the_job(start: Start, home: Path, tmp_path: Path) -> None:
-    painting = start("--prompt", "steps=100 pause=0.1", "--json")
+    painting = start("--prompt", f"steps=100 hold={home / 'never'}", "--json")
     assert painting.stderr is not None
-    seen = ""
-    while "2/100" not in seen:
-        seen += painting.stderr.read(1)
+    seen = read_until(painting.stderr, "/100")
     painting.send_signal(signal.SIGINT)
-    out, error = painting.communicate(timeout=30)
+    out, error = painting.communicate(timeout=PATIENCE)
     assert painting.returncode == 130
     assert error.endswith("Cancelled.\n") and "Traceback" not in seen + error
     assert out == ""
     assert not (tmp_path / "out.png").exists()
     # The bridge is free again at once: a short job comes through.
-    assert start("--prompt", "steps=1").wait(60) == 0
+    assert start("--prompt", "steps=1").wait(PATIENCE) == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_a_bridge_killed_on_the_way_costs_nothing(start: Start, home: Path) -> None:
-    painting = start("--prompt", "steps=30 pause=0.05")
+    go = home.parent / "go"
+    painting = start("--prompt", f"steps=30 hold={go}")
     assert painting.stderr is not None
-    seen = ""
-    while "2/30" not in seen:
-        seen += painting.stderr.read(1)
+    read_until(painting.stderr, "29/30")
     bridge = read_run_file(home)
     assert bridge is not None
     os.kill(bridge.pid, signal.SIGKILL)
-    _, error = painting.communicate(timeout=60)
+    go.touch()
+    _, error = painting.communicate(timeout=PATIENCE)
     assert painting.returncode == 0, error
     assert "Starting the bridge..." in error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -102,7 +103,7 @@ def test_another_program_on_the_port_gets_the_handshake_only(
                 connection, _ = listening.accept()
             except OSError:
                 return
-            with connection:
+            with connection, contextlib.suppress(ConnectionError):
                 heard.append(connection.recv(65536))
                 connection.sendall(answer)
 
@@ -114,8 +115,12 @@ def test_another_program_on_the_port_gets_the_handshake_only(
         ears = Ears()
         with running(tmp_path, ears):
             ears.until_state(state)
-        assert all(data.count(b"\r\n\r\n") == 1 and data.endswith(b"\r\n\r\n") for data in heard)
-        assert not any(bridge.token.encode() in data for data in heard)
+        # An attempt that the end of the test cut short is empty.
+        sent = [data for data in heard if data]
+        assert sent and all(
+            data.count(b"\r\n\r\n") == 1 and data.endswith(b"\r\n\r\n") for data in sent
+        )
+        assert not any(bridge.token.encode() in data for data in sent)
         listening.shutdown(socket.SHUT_RDWR)
 
 

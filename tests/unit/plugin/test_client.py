@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from krita_plugin.krita_bridge import client as client_module
 from krita_plugin.krita_bridge.client import Client, ConnectionState, Event, Received
 from krita_plugin.krita_bridge.wire import frames, messages
+from tests.bridge_process import PATIENCE
 from tests.ears import BOUNDS, Ears, echo, strips, submit
 from tests.scripted_bridge import ScriptedBridge
 
@@ -145,7 +147,10 @@ def test_a_failing_listener_does_not_cost_the_connection(tmp_path: Path) -> None
     client.stop()
 
 
-def test_stopping_sends_what_waits_and_is_quick(tmp_path: Path, ears: Ears) -> None:
+def test_stopping_sends_what_waits(
+    tmp_path: Path, ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "GOODBYE_PATIENCE", PATIENCE)
     with ScriptedBridge(tmp_path, echo) as bridge:
         client = Client("test", "client-1", ears, tmp_path)
         client.start()
@@ -154,7 +159,7 @@ def test_stopping_sends_what_waits_and_is_quick(tmp_path: Path, ears: Ears) -> N
         client.acknowledge("job-1")
         client.stop()
         bridge.wait_for(messages.Acknowledge)
-        assert ears.states()[-1] is ConnectionState.STOPPED
+        ears.until_state(ConnectionState.STOPPED)
 
 
 def test_stopping_without_a_bridge_or_a_start_returns(tmp_path: Path, ears: Ears) -> None:
@@ -163,7 +168,7 @@ def test_stopping_without_a_bridge_or_a_start_returns(tmp_path: Path, ears: Ears
     client = Client("test", "client-1", ears, tmp_path)
     client.start()
     client.stop()
-    assert ears.states()[-1] is ConnectionState.STOPPED
+    ears.until_state(ConnectionState.STOPPED)
 
 
 def test_a_bridge_of_another_version_is_told_in_words(
