@@ -12,5 +12,5 @@ checkpoint. ``python -m bridge.models.training --help`` lists the steps.
 
 from __future__ import annotations
 
-DATA_VERSION = 3
+DATA_VERSION = 4
 """Raised whenever the painter, the captions or the latents change what a seed gives."""

@@ -18,11 +18,10 @@ from bridge.models.training.painter import paint
 
 CAPTIONS = 4
 SIZES: tuple[tuple[int, int], ...] = (
-    *((128, 128),) * 8,
+    *((128, 128),) * 9,
     (192, 128),
     (128, 192),
     (192, 192),
-    (256, 256),
 )
 """Width and height of shard number n is ``SIZES[n % len(SIZES)]``.
 

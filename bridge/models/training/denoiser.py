@@ -1,7 +1,7 @@
 """Training of the UNet and the text encoder, together, on latents from disk.
 
 One process or several (``--ranks``): each reads its own shards and the weights are averaged over
-gloo now and then. Sizes alternate, two thirds of the pixels native, the rest larger and not square,
+gloo now and then. Sizes alternate, three quarters of the pixels native, the rest larger and not square,
 so that in a larger picture one house stays one house. The arithmetic is bfloat16 under autocast, the
 weights stay float32.
 """
@@ -40,7 +40,7 @@ EMPTY = 0.1
 """Share of captions left empty, for classifier-free guidance (Ho and Salimans 2022)."""
 
 BATCH_PIXELS = 16 * 128 * 128
-"""Pixels of one process's batch: 16 native pictures, or 4 of 256 x 256."""
+"""Pixels of one process's batch: 16 native pictures, or 7 of 192 x 192."""
 
 STEPS_APART = 16
 """Steps that a process goes alone before weights are averaged (local SGD, Stich 2019). Averaging
@@ -115,11 +115,11 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 def _spread_times(count: int) -> Tensor:
     """One random step from each of ``count`` equally likely parts of the schedule, in random order.
 
-    Noisy steps come oftener (seven in ten are in the upper half): there the words decide what the
+    Noisy steps come oftener (three in four are in the upper half): there the words decide what the
     picture will be; below, neighbouring colours do.
     """
     parts = (torch.randperm(count) + torch.rand(count)) / count
-    return (parts**0.6 * 1000).long().clamp(max=999)
+    return (parts**0.5 * 1000).long().clamp(max=999)
 
 
 @torch.no_grad()

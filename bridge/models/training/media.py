@@ -11,7 +11,7 @@ from PIL import Image
 Pixels = NDArray[np.float32]
 """H x W x 3 float32 sRGB, 0..255."""
 
-MEDIUM_SHARE = 0.12
+MEDIUM_SHARE = 0.08
 """Share of the paintings that are not in plain flat colour."""
 
 PAPER = np.array([250, 248, 242], dtype=np.float32)

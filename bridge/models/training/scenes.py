@@ -59,7 +59,7 @@ def _place(
 
 
 def _sky(canvas: Canvas, rng: np.random.Generator, until: float) -> tuple[Mention, str]:
-    if rng.random() < 0.45:
+    if rng.random() < 0.6:
         paint = pick(rng)
         canvas.gradient(0, until, shade(paint.rgb, 0.95), shade(paint.rgb, 1.12), 0, 0)
         return Mention("sky", paint.words), ""
@@ -70,7 +70,7 @@ def _sky(canvas: Canvas, rng: np.random.Generator, until: float) -> tuple[Mentio
 
 
 def _land(canvas: Canvas, rng: np.random.Generator, top: float, time: str) -> Mention:
-    if rng.random() < 0.5:
+    if rng.random() < 0.65:
         paint = pick(rng)
         noun = str(rng.choice(["ground", "ground", "field", "hill"]))
         rgb, words = paint.rgb, paint.words
@@ -160,7 +160,7 @@ def portrait(canvas: Canvas, rng: np.random.Generator) -> Scene:
     middle = canvas.height * np.clip(rng.normal(0.5, 0.1), 0.25, 0.75)
     setting: tuple[Mention, ...]
     time = ""
-    if thing in things.IN_SKY or thing in things.SHAPES or rng.random() < 0.3:
+    if thing in things.IN_SKY or thing in things.SHAPES or rng.random() < 0.5:
         if thing in things.IN_SKY:
             sky, time = _sky(canvas, rng, canvas.height)
             setting = (sky,)
@@ -257,10 +257,10 @@ def group(canvas: Canvas, rng: np.random.Generator) -> Scene:
 
 
 KINDS: tuple[tuple[Callable[[Canvas, np.random.Generator], Scene], float], ...] = (
-    (landscape, 0.28),
-    (portrait, 0.3),
-    (still_life, 0.12),
-    (shapes, 0.16),
-    (group, 0.07),
-    (expanse, 0.07),
+    (landscape, 0.22),
+    (portrait, 0.34),
+    (still_life, 0.06),
+    (shapes, 0.24),
+    (group, 0.08),
+    (expanse, 0.06),
 )
