@@ -4,100 +4,73 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.commands.paint_arguments import EXAMPLE, add_arguments
 from bridge.errors import BridgeError, Code
-from krita_plugin.krita_bridge.wire import messages
-from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, context_bounds
+from krita_plugin.krita_bridge.wire import limits, messages
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, choose_mode, default_strength
 
 if TYPE_CHECKING:
-    from bridge.commands.pictures import Picture
+    from bridge.commands.ground import Ground
     from bridge.commands.progress import ProgressBar
     from bridge.commands.session import Finished, Session
-    from bridge.engine.types import ImageU8, MaskU8
+    from bridge.engine.types import ImageU8
 
-EXAMPLE = 'krita-bridge paint --image sea.png --mask boat.png --prompt "a red boat" --out out.png'
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prompt", required=True, metavar="TEXT", help="what should be there")
-    parser.add_argument("--negative", default="", metavar="TEXT", help="what should not")
-    parser.add_argument(
-        "--image", type=Path, metavar="FILE", help="the picture to paint into (none: a new one)"
-    )
-    parser.add_argument(
-        "--mask",
-        type=Path,
-        metavar="FILE",
-        help="where: 8-bit grey, of the picture's size, 255 selected, 0 untouched (none: everywhere)",
-    )
-    parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="size of a new picture (default: the model's own)"
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the finished picture")
-    parser.add_argument(
-        "--layer", type=Path, metavar="FILE", help="the result alone, transparent elsewhere"
-    )
-    parser.add_argument(
-        "--previews", type=Path, metavar="DIR", help="the picture as it forms, step by step"
-    )
-    parser.add_argument(
-        "--strength",
-        type=float,
-        default=1.0,
-        metavar="0-1",
-        help="1 ignores what is there, 0 keeps it (default: 1)",
-    )
-    parser.add_argument("--preset", default="", metavar="NAME", help="model and its settings")
-    for name, kind, what in (
-        ("--steps", int, "steps of the sampler"),
-        ("--guidance", float, "guidance scale"),
-        ("--scheduler", str, "name of the scheduler"),
-    ):
-        parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
-    parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
-    parser.add_argument(
-        "--json", action="store_true", help="print the job's facts as JSON instead of the path"
-    )
+__all__ = ["EXAMPLE", "add_arguments", "run"]
 
 
 def run(arguments: argparse.Namespace, home: Path) -> int:
-    from bridge.commands.pictures import read_mask, read_picture
     from bridge.commands.progress import ProgressBar
     from bridge.commands.session import Listener, open_session
 
     _check(arguments)
-    request = _request(arguments)
     with ProgressBar() as bar:
-        picture = mask = None
-        if arguments.image is not None:
-            picture = read_picture(arguments.image)
-            _note(bar, arguments.image, picture.notes)
-        if arguments.mask is not None and picture is not None:
-            mask, notes = read_mask(arguments.mask, picture.canvas)
-            _note(bar, arguments.mask, notes)
+        ground = _read(arguments, bar)
+        request = _request(arguments, ground)
         album = _Album(arguments.previews)
         on_preview = album.add if arguments.previews is not None else None
         with open_session(home, Listener(bar.say, bar.step, on_preview)) as session:
-            canvas, bounds = _place(arguments, session, picture, mask)
-            finished = _paint(session, request, canvas, bounds, picture, mask, album)
-            if arguments.previews is not None:
-                album.add(finished.facts.steps_run, finished.bounds, finished.layer)
-            paths = _write(arguments, finished, canvas, picture)
-            session.acknowledge(finished)
-    _report(arguments, finished, canvas, [*paths, *album.paths])
+            if ground is None:
+                ground = _new(arguments, session)
+            for number in range(1, arguments.count + 1):
+                names = _Names(arguments, number)
+                album.folder = names.previews
+                finished = _paint(session, request, ground, album)
+                if album.folder is not None:
+                    album.add(finished.facts.steps_run, finished.bounds, finished.layer)
+                paths = _write(names, finished, ground)
+                session.acknowledge(finished)
+                bar.finish()
+                _report(arguments, names, finished, ground.canvas, [*paths, *album.paths])
+                request = replace(request, seed=(request.seed + 1) % (limits.MAX_SEED + 1))
     return 0
+
+
+class _Names:
+    """Where variation `number` goes: `out.png`, or one of `out-1.png`, `out-2.png` ..."""
+
+    def __init__(self, arguments: argparse.Namespace, number: int) -> None:
+        suffix = f"-{number}" if arguments.count > 1 else ""
+        self.out, self.layer = (
+            path and path.with_name(f"{path.stem}{suffix}{path.suffix}")
+            for path in (arguments.out, arguments.layer)
+        )
+        self.previews: Path | None = arguments.previews
+        if self.previews is not None and suffix:
+            self.previews /= str(number)
 
 
 class _Album:
     """Writes previews laid over what was sent."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+        self.folder = folder
         self.source: ImageU8 | None = None
         self.bounds = Bounds(0, 0, 0, 0)
         self.paths: list[Path] = []
@@ -105,12 +78,12 @@ class _Album:
     def add(self, step: int, bounds: Bounds, layer: ImageU8) -> None:
         from bridge.commands.pictures import lay_over, write_picture
 
-        assert self._folder is not None  # nobody asks for previews without one
+        assert self.folder is not None  # nobody asks for previews without one
         shown = layer
         if self.source is not None:
             shown = self.source.copy()
             lay_over(layer, bounds.relative_to(self.bounds), shown)
-        path = self._folder / f"step-{step:03d}.png"
+        path = self.folder / f"step-{step:03d}.png"
         write_picture(path, shown)
         if path not in self.paths:
             self.paths.append(path)
@@ -123,6 +96,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise _bad("Nothing says where the result goes.", "Add --out result.png.")
     if arguments.mask is not None and arguments.image is None:
         raise _bad("A mask needs the picture it belongs to.", "Add --image FILE.")
+    if arguments.expand is not None and arguments.image is None:
+        raise _bad("There is no picture to grow.", "Add --image FILE.")
+    if arguments.expand is not None and (arguments.mask or arguments.mode not in (None, "expand")):
+        raise _bad("--expand paints what is new, and nothing else.", "Leave out --mask and --mode.")
     if arguments.size is not None and arguments.image is not None:
         raise _bad("--size is for new pictures only.", "Leave out --size, or --image.")
     if arguments.out is not None and arguments.out == arguments.layer:
@@ -134,85 +111,112 @@ def _check(arguments: argparse.Namespace) -> None:
         raise _bad(f"{arguments.previews} is a file.", "Give a folder to --previews.")
 
 
-def _request(arguments: argparse.Namespace) -> messages.PaintRequest:
+def _read(arguments: argparse.Namespace, bar: ProgressBar) -> Ground | None:
+    """The picture and its mask; None for a new one."""
+    from bridge.commands.ground import Ground
+    from bridge.commands.pictures import read_mask, read_picture
+
+    if arguments.image is None:
+        return None
+    picture, mask = read_picture(arguments.image), None
+    _note(bar, arguments.image, picture.notes)
+    if arguments.mask is not None:
+        mask, notes = read_mask(arguments.mask, picture.canvas)
+        _note(bar, arguments.mask, notes)
+    ground = Ground(picture.canvas, picture.pixels, mask, picture.opaque_kind)
+    return ground if arguments.expand is None else ground.grown(arguments.expand)
+
+
+def _new(arguments: argparse.Namespace, session: Session) -> Ground:
+    from bridge.commands.ground import Ground
+
+    native = session.preset(arguments.preset).native
+    return Ground(arguments.size or Extent(native, native))
+
+
+def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.PaintRequest:
+    mode, strength = _mode(arguments, ground)
+    if MEANINGS[mode].takes_prompt != (arguments.prompt is not None):
+        if arguments.prompt is None:
+            raise _bad("Nothing says what to paint.", "Add --prompt TEXT.")
+        label = MEANINGS[mode].label
+        raise _bad(f"“{label}” takes no prompt.", "Leave out --prompt, or choose another --mode.")
     seed = secrets.randbelow(1 << 32) if arguments.seed is None else arguments.seed
     try:
         return messages.PaintRequest(
-            prompt=arguments.prompt,
+            prompt=arguments.prompt or "",
             negative_prompt=arguments.negative,
             preset=arguments.preset,
-            strength=arguments.strength if arguments.image is not None else 1.0,
+            strength=strength,
             seed=seed,
             steps=arguments.steps,
             guidance=arguments.guidance,
             scheduler=arguments.scheduler,
+            mode=mode,
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error
 
 
-def _place(
-    arguments: argparse.Namespace,
-    session: Session,
-    picture: Picture | None,
-    mask: MaskU8 | None,
-) -> tuple[Extent, Bounds]:
-    """The canvas, and the part of it that the job sees: only that is sent."""
-    from bridge.pixels import tight_bounds
-
-    native = session.preset(arguments.preset).native
-    if picture is None:
-        canvas = arguments.size or Extent(native, native)
-        return canvas, Bounds.of_canvas(canvas)
-    selection = None if mask is None else tight_bounds(mask)
-    return picture.canvas, context_bounds(selection, picture.canvas, native)
+def _mode(arguments: argparse.Namespace, ground: Ground | None) -> tuple[Mode, float]:
+    """The mode and its strength, as the docker would find them."""
+    if ground is None:
+        return Mode.FILL, 1.0
+    if arguments.expand is not None:
+        mode = Mode.EXPAND
+    elif arguments.mode is not None:
+        mode = Mode(arguments.mode.replace("-", "_"))
+    else:
+        found, strength = ground.situation(), arguments.strength
+        strength = default_strength(found) if strength is None else strength
+        return choose_mode(found, strength), strength
+    if MEANINGS[mode].needs_selection and ground.mask is None:
+        label = MEANINGS[mode].label
+        raise _bad(f"“{label}” needs to know where.", "Add --mask FILE, white where it is meant.")
+    return mode, MEANINGS[mode].strength if arguments.strength is None else arguments.strength
 
 
 def _paint(
-    session: Session,
-    request: messages.PaintRequest,
-    canvas: Extent,
-    bounds: Bounds,
-    picture: Picture | None,
-    mask: MaskU8 | None,
-    album: _Album,
+    session: Session, request: messages.PaintRequest, ground: Ground, album: _Album
 ) -> Finished:
     from bridge.commands.pictures import crop
 
-    image = None if picture is None else crop(picture.pixels, bounds)
-    album.source, album.bounds = image, bounds
-    return session.paint(
-        request, canvas, bounds, image, None if mask is None else crop(mask, bounds)
-    )
+    native = session.preset(request.preset).native
+    bounds = ground.context(native, request.mode or Mode.FILL)
+    image = None if ground.pixels is None else crop(ground.pixels, bounds)
+    mask = None if ground.mask is None else crop(ground.mask, bounds)
+    album.source, album.bounds, album.paths = image, bounds, []
+    return session.paint(request, ground.canvas, bounds, image, mask)
 
 
-def _write(
-    arguments: argparse.Namespace, finished: Finished, canvas: Extent, picture: Picture | None
-) -> list[Path]:
+def _write(names: _Names, finished: Finished, ground: Ground) -> list[Path]:
     import numpy as np
 
     from bridge.commands.pictures import lay_over, write_picture
 
     def blank() -> ImageU8:
-        return np.zeros((canvas.height, canvas.width, 4), np.uint8)
+        return np.zeros((ground.canvas.height, ground.canvas.width, 4), np.uint8)
 
     written = []
-    if arguments.layer is not None:
+    if names.layer is not None:
         whole, part = blank(), finished.bounds
         whole[part.y : part.bottom, part.x : part.right] = finished.layer
-        write_picture(arguments.layer, whole)
-        written.append(arguments.layer)
-    if arguments.out is not None:
-        pixels = blank() if picture is None else picture.pixels
+        write_picture(names.layer, whole)
+        written.append(names.layer)
+    if names.out is not None:
+        pixels = blank() if ground.pixels is None else ground.pixels.copy()
         lay_over(finished.layer, finished.bounds, pixels)
-        opaque_kind = picture is None or picture.opaque_kind
-        write_picture(arguments.out, pixels, opaque_kind=opaque_kind)
-        written.insert(0, arguments.out)
+        write_picture(names.out, pixels, opaque_kind=ground.opaque_kind)
+        written.insert(0, names.out)
     return written
 
 
 def _report(
-    arguments: argparse.Namespace, finished: Finished, canvas: Extent, paths: list[Path]
+    arguments: argparse.Namespace,
+    names: _Names,
+    finished: Finished,
+    canvas: Extent,
+    paths: list[Path],
 ) -> None:
     if not arguments.json:
         print(f"seed {finished.facts.seed}", file=sys.stderr)
@@ -223,9 +227,9 @@ def _report(
         "job": finished.job,
         "canvas": messages.to_fields(canvas),
         "bounds": messages.to_fields(finished.bounds),
-        "out": _text(arguments.out),
-        "layer": _text(arguments.layer),
-        "previews": [str(path) for path in paths if path not in (arguments.out, arguments.layer)],
+        "out": _text(names.out),
+        "layer": _text(names.layer),
+        "previews": [str(path) for path in paths if path not in (names.out, names.layer)],
     }
     print(json.dumps(facts))
 
@@ -237,13 +241,6 @@ def _text(path: Path | None) -> str | None:
 def _note(bar: ProgressBar, path: Path, notes: tuple[str, ...]) -> None:
     for note in notes:
         bar.say(f"{path}: {note}")
-
-
-def _size(text: str) -> Extent:
-    found = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512x768")
-    return Extent(int(found[1]), int(found[2]))
 
 
 def _bad(message: str, hint: str) -> BridgeError:

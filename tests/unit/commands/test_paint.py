@@ -14,6 +14,7 @@ from PIL import Image
 from bridge.cli import main
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds
+from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
 from tests.scripted_bridge import ScriptedBridge
 
 COLOUR = (200, 30, 40)
@@ -226,3 +227,133 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(
     assert "Traceback" not in error
     assert bridge.submitted == []
     assert not (tmp_path / "o.png").exists()
+
+
+def requests(bridge: ScriptedBridge) -> list[messages.PaintRequest]:
+    return [submit.request for submit in bridge.wait_for(messages.Submit)]
+
+
+def test_the_mode_is_found_as_the_docker_finds_it(
+    bridge: ScriptedBridge, paint: Callable[..., int], tmp_path: Path
+) -> None:
+    pixels = noise(300, 400, 4)
+    pixels[..., 3] = 255
+    image, out = save(tmp_path / "in.png", pixels), tmp_path / "out.png"
+    half = pixels.copy()
+    half[:, :180, 3] = 0
+    masked = ["--mask", save(tmp_path / "m.png", a_mask(300, 400))]
+    assert paint("--out", out) == 0
+    assert paint("--image", image, "--out", out) == 0
+    assert paint("--image", image, *masked, "--out", out) == 0
+    assert paint("--image", image, *masked, "--strength", 0.3, "--out", out) == 0
+    assert paint("--image", save(tmp_path / "half.png", half), *masked, "--out", out) == 0
+    found = [(request.mode, request.strength) for request in requests(bridge)]
+    assert found == [
+        (Mode.FILL, 1.0),
+        (Mode.REFINE, 0.6),
+        (Mode.FILL, 1.0),
+        (Mode.REFINE, 0.3),
+        (Mode.EXPAND, MEANINGS[Mode.EXPAND].strength),
+    ]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_mode_can_be_named(mode: Mode, bridge: ScriptedBridge, tmp_path: Path) -> None:
+    image = save(tmp_path / "in.png", noise(300, 400, 3))
+    mask = save(tmp_path / "m.png", a_mask(300, 400))
+    words = ["paint", "--home", tmp_path / "home", "--image", image, "--mask", mask]
+    words += ["--mode", mode.value.replace("_", "-"), "--out", tmp_path / "out.png"]
+    words += ["--prompt", "a boat"] if MEANINGS[mode].takes_prompt else []
+    assert main([str(word) for word in words]) == 0
+    (request,) = requests(bridge)
+    assert (request.mode, request.strength) == (mode, MEANINGS[mode].strength)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_canvas_grows_and_only_what_is_new_is_painted(
+    channels: int, bridge: ScriptedBridge, paint: Callable[..., int], tmp_path: Path
+) -> None:
+    pixels = noise(60, 80, channels)
+    out = tmp_path / "out.png"
+    image = save(tmp_path / "in.png", pixels)
+    assert paint("--image", image, "--expand", "16,0,24,8", "--out", out) == 0
+    result = read(out)
+    assert result.shape == (68, 120, channels)
+    assert np.array_equal(result[:60, 16:96], pixels)
+    new = np.ones((68, 120), bool)
+    new[:60, 16:96] = False
+    assert np.all(result[new][:, :3] == COLOUR)
+    (submit,) = bridge.wait_for(messages.Submit)
+    assert (submit.canvas.width, submit.canvas.height) == (120, 68)
+    assert submit.request.mode is Mode.EXPAND
+
+
+def test_variations_have_their_own_files_and_seeds(
+    bridge: ScriptedBridge,
+    paint: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, steps = tmp_path / "a.png", tmp_path / "steps"
+    assert paint("--out", out, "--count", 3, "--seed", 7, "--previews", steps, "--json") == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = [str(tmp_path / f"a-{number}.png") for number in (1, 2, 3)]
+    assert [facts["out"] for facts in told] == names
+    assert [facts["seed"] for facts in told] == [7, 8, 9]
+    assert len({facts["job"] for facts in told}) == 3
+    assert all(Path(name).is_file() for name in names) and not out.exists()
+    assert sorted(path.name for path in steps.iterdir()) == ["1", "2", "3"]
+    assert all(str(number) in told[number - 1]["previews"][0] for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--mode", "remove", "--mask", "all"], "takes no prompt"),
+        (["--mode", "expand"], "needs to know where"),
+        (["--expand", "8,8,8,8", "--mode", "fill"], "nothing else"),
+    ],
+)
+def test_modes_that_cannot_be_get_one_sentence(
+    arguments: list[str],
+    sentence: str,
+    bridge: ScriptedBridge,
+    paint: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    image = save(tmp_path / "in.png", noise(60, 80, 3))
+    everything = save(tmp_path / "all.png", np.full((60, 80), 255, np.uint8))
+    words = [everything if word == "all" else word for word in arguments]
+    assert paint("--image", image, *words, "--out", tmp_path / "o.png") == 2
+    assert sentence in capsys.readouterr().err
+    assert bridge.submitted == []
+
+
+def test_without_a_picture_there_is_nothing_to_grow(
+    bridge: ScriptedBridge,
+    paint: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert paint("--expand", "8,8,8,8", "--out", tmp_path / "o.png") == 2
+    assert "no picture to grow" in capsys.readouterr().err
+
+
+def test_a_prompt_is_missed_where_it_is_needed(
+    bridge: ScriptedBridge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["paint", "--home", str(tmp_path / "home"), "--out", str(tmp_path / "o.png")]
+    assert main(words) == 2
+    assert "Nothing says what to paint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--expand", "1,2,3"], ["--expand", "0,0,0,0"], ["--count", "0"], ["--count", "x"]]
+)
+def test_numbers_that_are_none_are_refused(
+    words: list[str], paint: Callable[..., int], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        paint("--out", tmp_path / "o.png", *words)
+    assert caught.value.code == 2

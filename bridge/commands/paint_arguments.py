@@ -1,0 +1,97 @@
+"""What `krita-bridge paint` can be told."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from krita_plugin.krita_bridge.wire.geometry import Extent
+from krita_plugin.krita_bridge.wire.modes import Mode
+
+if TYPE_CHECKING:
+    from bridge.commands.ground import Margins
+
+EXAMPLE = 'krita-bridge paint --image sea.png --mask boat.png --prompt "a red boat" --out out.png'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prompt", metavar="TEXT", help="what should be there")
+    parser.add_argument("--negative", default="", metavar="TEXT", help="what should not")
+    parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="the picture to paint into (none: a new one)"
+    )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="where: 8-bit grey, of the picture's size, 255 selected, 0 untouched (none: everywhere)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=[mode.value.replace("_", "-") for mode in Mode],
+        help="what happens to what is selected (default: found from picture and mask)",
+    )
+    parser.add_argument(
+        "--expand",
+        type=_margins,
+        metavar="L,T,R,B",
+        help="grow the canvas by so many px left, top, right and bottom, and paint what is new",
+    )
+    parser.add_argument(
+        "--count",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="so many variations, numbered files with seeds that count up (default: 1)",
+    )
+    parser.add_argument(
+        "--size", type=_size, metavar="WxH", help="size of a new picture (default: the model's own)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the finished picture")
+    parser.add_argument(
+        "--layer", type=Path, metavar="FILE", help="the result alone, transparent elsewhere"
+    )
+    parser.add_argument(
+        "--previews", type=Path, metavar="DIR", help="the picture as it forms, step by step"
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        metavar="0-1",
+        help="1 ignores what is there, 0 keeps it (default: the mode's)",
+    )
+    parser.add_argument("--preset", default="", metavar="NAME", help="model and its settings")
+    for name, kind, what in (
+        ("--steps", int, "steps of the sampler"),
+        ("--guidance", float, "guidance scale"),
+        ("--scheduler", str, "name of the scheduler"),
+    ):
+        parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
+    parser.add_argument(
+        "--json", action="store_true", help="print the job's facts as JSON instead of the path"
+    )
+
+
+def _size(text: str) -> Extent:
+    found = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512x768")
+    return Extent(int(found[1]), int(found[2]))
+
+
+def _margins(text: str) -> Margins:
+    from bridge.commands.ground import Margins
+
+    found = re.fullmatch(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", text)
+    if found is None or not any(map(int, found.groups())):
+        raise argparse.ArgumentTypeError(f"{text!r} is not four margins such as 0,0,256,0")
+    return Margins(*map(int, found.groups()))
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,3}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 999")
+    return int(text)
