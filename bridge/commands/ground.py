@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bridge.pixels import tight_bounds
-from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, context_bounds
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, Margins, context_bounds
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, Situation, situation
 
 if TYPE_CHECKING:
     from bridge.engine.types import ImageU8, MaskU8
-
-
-@dataclass(frozen=True)
-class Margins:
-    """How far a canvas grows on each side, px; never negative."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 @dataclass(frozen=True)
@@ -57,11 +47,7 @@ class Ground:
     def grown(self, margins: Margins) -> Ground:
         """The same picture on a larger canvas, with all that is new selected, and nothing else."""
         sides = ((margins.top, margins.bottom), (margins.left, margins.right))
-        canvas = Extent(
-            self.canvas.width + margins.left + margins.right,
-            self.canvas.height + margins.top + margins.bottom,
-        )
         assert self.pixels is not None  # without a picture there is nothing to grow
         pixels = np.pad(self.pixels, (*sides, (0, 0)))
         mask = np.pad(np.zeros(self.pixels.shape[:2], np.uint8), sides, constant_values=255)
-        return Ground(canvas, pixels, mask, self.opaque_kind)
+        return Ground(margins.around(self.canvas), pixels, mask, self.opaque_kind)

@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from krita_plugin.krita_bridge.wire.geometry import Extent
+from krita_plugin.krita_bridge.wire.geometry import Extent, Margins
 from krita_plugin.krita_bridge.wire.modes import Mode
-
-if TYPE_CHECKING:
-    from bridge.commands.ground import Margins
 
 EXAMPLE = 'krita-bridge paint --image sea.png --mask boat.png --prompt "a red boat" --out out.png'
 
@@ -83,8 +79,6 @@ def _size(text: str) -> Extent:
 
 
 def _margins(text: str) -> Margins:
-    from bridge.commands.ground import Margins
-
     found = re.fullmatch(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", text)
     if found is None or not any(map(int, found.groups())):
         raise argparse.ArgumentTypeError(f"{text!r} is not four margins such as 0,0,256,0")

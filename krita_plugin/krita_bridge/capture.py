@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generator, List, Optional, Protocol, Tuple
 
 from .strips import strips
-from .wire.geometry import Bounds, Extent, context_bounds
+from .wire.geometry import Bounds, Extent, Margins, context_bounds
 from .wire.messages import MessageError
 from .wire.modes import MEANINGS, Mode, Prefill
 
@@ -36,12 +36,16 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to read: `bounds` of the canvas, with or without its image and the selection's mask."""
+    """What to read: `bounds` of the canvas, with or without its image and the selection's mask.
+
+    `kept`: all but this is selected, whatever the selection, as on a canvas that has grown round it.
+    """
 
     canvas: Extent
     bounds: Bounds
     reads_image: bool
     reads_mask: bool
+    kept: Optional[Bounds] = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,16 @@ def plan_capture(
     return Plan(canvas, bounds, reads_image=True, reads_mask=True)
 
 
+def plan_growth(canvas: Extent, margins: Margins, native: int) -> Plan:
+    """What a job needs to paint all that is new once `canvas` has grown. Raises MessageError when nothing grows."""
+    new = margins.new(canvas)
+    if new.is_empty:
+        raise MessageError("Nothing grows: set how far the canvas shall grow on at least one side.")
+    grown = margins.around(canvas)
+    bounds = context_bounds(new, grown, native, MEANINGS[Mode.EXPAND].margin)
+    return Plan(grown, bounds, reads_image=True, reads_mask=False, kept=margins.kept(canvas))
+
+
 def capture(pixels: Pixels, plan: Plan) -> Generator[float, None, Snapshot]:
     """Read what `plan` asks for; returns the Snapshot.
 
@@ -102,10 +116,23 @@ def capture(pixels: Pixels, plan: Plan) -> Generator[float, None, Snapshot]:
             raise NothingSelected(
                 "Nothing is selected on the canvas: select an area, or deselect to paint all of it."
             )
+    elif plan.kept is not None:
+        mask = tuple(_all_but(plan.kept, strip) for strip in strips(plan.bounds, 1))
     image = None
     if plan.reads_image:
         image = yield from _read(pixels, plan.bounds, of_mask=False)
     return Snapshot(plan, image, mask)
+
+
+def _all_but(kept: Bounds, area: Bounds) -> bytes:
+    """A mask of `area`, rows from the top: 255 outside `kept`, 0 inside."""
+    inside = kept.intersection(area)
+    row, other = b"\xff" * area.width, b""
+    if not inside.is_empty:
+        after = area.right - inside.right
+        other = b"\xff" * (inside.x - area.x) + bytes(inside.width) + b"\xff" * after
+    above = inside.y - area.y if other else area.height
+    return row * above + other * inside.height + row * (area.height - above - inside.height)
 
 
 def _read(pixels: Pixels, area: Bounds, of_mask: bool) -> Generator[float, None, Tuple[bytes, ...]]:

@@ -9,7 +9,7 @@ from krita import Krita
 from .glance import glance
 from .notes import DocumentMemory, read_memory
 from .qt import QtCore, QtGui
-from .wire.geometry import Bounds, Extent
+from .wire.geometry import Bounds, Extent, Margins
 from .wire.modes import Situation
 
 ANNOTATION = "krita_bridge"
@@ -101,6 +101,12 @@ class CanvasDocument:
             and document.colorDepth() == "U8"
             and document.colorProfile() in _SRGB_PROFILES
         )
+
+    def grow(self, margins: Margins) -> None:
+        """Make the canvas larger; an undo step of its own, as Image > Resize Canvas is."""
+        grown = margins.around(self.canvas())
+        self._document.resizeImage(-margins.left, -margins.top, grown.width, grown.height)
+        self._document.waitForDone()
 
     def refresh(self) -> None:
         """Bring the projection up to date after pixels were written."""

@@ -83,6 +83,11 @@ def _actions() -> List[Tuple[str, str, Callable[[], None]]]:
             lambda: studio().painting.show_beside(-1),
         ),
         (
+            "krita_bridge_expand",
+            tr("Expand the Canvas and Paint What Is New"),
+            lambda: _on_docker(BridgeDocker.expand),
+        ),
+        (
             "krita_bridge_next_mode",
             tr("Next Mode"),
             lambda: _on_docker(BridgeDocker.choose_next_mode),

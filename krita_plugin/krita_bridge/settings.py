@@ -69,6 +69,16 @@ def save_used(form: Form, prompts: List[str]) -> None:
     _write("prompts", json.dumps(prompts))
 
 
+def load_margins(sides: int, default: int) -> List[int]:
+    """How far the canvas grew last, px, for so many sides."""
+    found = [int(word) for word in _read("margins", "").split(",") if word.isdecimal()]
+    return found if len(found) == sides else [default] * sides
+
+
+def save_margins(margins: List[int]) -> None:
+    _write("margins", ",".join(map(str, margins)))
+
+
 def load_open_parts(parts: Tuple[str, ...]) -> List[str]:
     """Which folded parts of the docker were open."""
     found = _read("open_parts", "").split(",")

@@ -6,11 +6,11 @@ import logging
 import random
 import uuid
 from dataclasses import replace
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from . import document as documents
 from . import settings as stored
-from .capture import NothingSelected, Plan, capture, plan_capture
+from .capture import NothingSelected, Plan, capture, plan_capture, plan_growth
 from .client import Client, Event
 from .document import CanvasDocument
 from .guard import Placement
@@ -23,7 +23,7 @@ from .qt import QtCore, pyqtSignal
 from .text import tr
 from .turns import Task, Turns
 from .wire.frames import Buffer
-from .wire.geometry import Bounds
+from .wire.geometry import Bounds, Margins
 from .wire.limits import MAX_SEED
 from .wire.messages import MessageError, PaintRequest, Submit
 from .wire.modes import MEANINGS, Mode
@@ -110,6 +110,34 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     def generate(self, form: Form, mode: Mode, count: int = 1) -> Form:
         """Begin `count` variations of what `form` asks for; returns the form with the seed that is used."""
+
+        def plan(document: CanvasDocument, native: int) -> Plan:
+            canvas, selection = document.canvas(), document.selection_bounds()
+            found = plan_capture(canvas, selection, native, form.strength, mode)
+            _check_size(found)
+            return found
+
+        return self._press(form, mode, form.strength, count, plan)
+
+    def expand(self, form: Form, margins: Margins) -> Form:
+        """Grow the canvas and paint what is new; returns the form with the seed that is used."""
+
+        def plan(document: CanvasDocument, native: int) -> Plan:
+            growth = plan_growth(document.canvas(), margins, native)
+            _check_size(growth)
+            document.grow(margins)
+            return growth
+
+        return self._press(form, Mode.EXPAND, MEANINGS[Mode.EXPAND].strength, 1, plan)
+
+    def _press(
+        self,
+        form: Form,
+        mode: Mode,
+        strength: float,
+        count: int,
+        plan: Callable[[CanvasDocument, int], Plan],
+    ) -> Form:
         document = documents.active_document()
         if document is None:
             self.painting.say(tr("Open or create a picture first."))
@@ -118,16 +146,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             form = replace(form, seed=random.randint(0, LARGEST_RANDOM_SEED))
         preset = self.painting.preset(form.preset)
         try:
-            plan = plan_capture(
-                document.canvas(),
-                document.selection_bounds(),
-                preset.native if preset else DEFAULT_NATIVE,
-                form.strength,
-                mode,
-            )
             name = preset.name if preset else ""
-            requests = [_request(form, name, mode, number) for number in range(count)]
-            self._begin(document, form, plan, requests)
+            requests = [_request(form, name, mode, strength, n) for n in range(count)]
+            wanted = plan(document, preset.native if preset else DEFAULT_NATIVE)
+            self._begin(document, form, wanted, requests)
         except MessageError as error:
             self.painting.say(tr(str(error)))
         return form
@@ -143,7 +165,6 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self._epoch += 1
         note = DocumentNote(memory.document, layer.id, self._epoch)
         jobs = [Job(uuid.uuid4().hex, request, note) for request in requests]
-        _check_size(jobs[0], plan)
         document.remember(memory)
         self.keep_form(document.key, form)
         self.prompts.used(form.prompt)
@@ -275,13 +296,13 @@ def _hide(document: CanvasDocument, layers: List[JobLayer], hidden: bool) -> Non
     document.refresh()
 
 
-def _request(form: Form, preset: str, mode: Mode, number: int) -> PaintRequest:
+def _request(form: Form, preset: str, mode: Mode, strength: float, number: int) -> PaintRequest:
     """What variation `number` asks for: seeds count up from the form's."""
     seed = (form.seed + number) % (MAX_SEED + 1)
     prompt = form.prompt if MEANINGS[mode].takes_prompt else ""
-    return PaintRequest(prompt, form.negative_prompt, preset, form.strength, seed, mode=mode)
+    return PaintRequest(prompt, form.negative_prompt, preset, strength, seed, mode=mode)
 
 
-def _check_size(job: Job, plan: Plan) -> None:
+def _check_size(plan: Plan) -> None:
     """Raises MessageError with a sentence when the area is too large to be sent."""
-    Submit(job.job, job.request, plan.canvas, plan.bounds)
+    Submit("size", PaintRequest(""), plan.canvas, plan.bounds)

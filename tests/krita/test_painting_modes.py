@@ -103,3 +103,40 @@ def test_a_mode_chosen_by_hand_lasts_while_the_selection_stays(studio: Studio) -
     docker.wait_for_mode("Refine")
     document.select_exactly(100, 80, 120, 110)
     docker.wait_for_mode("Fill")
+
+
+def test_the_canvas_grows_and_what_is_new_is_painted(studio: Studio) -> None:
+    docker = studio.docker
+    document = scene(studio)
+    before = Before.of(document)
+    undo = document.next_undo()
+    docker.choose("quick")
+    docker.write("hills")
+    docker.switch("QToolButton", "expand_fold", True)
+    try:
+        for side, margin in (("left", 64), ("top", 0), ("right", 40), ("bottom", 24)):
+            docker.ask(f"docker.findChild(QtWidgets.QSpinBox, 'expand_{side}').setValue({margin})")
+        docker.click("QPushButton", "expand")
+        docker.wait_for_result(document, "hills")
+    finally:
+        docker.switch("QToolButton", "expand_fold", False)
+
+    after = document.flattened()
+    assert after.shape == (HEIGHT + 24, WIDTH + 64 + 40, 4)
+    assert np.array_equal(after[:HEIGHT, 64 : 64 + WIDTH], before.pixels)
+    assert (after[..., 3] == 255).all()
+    document.undo()  # the layer
+    document.undo()  # the canvas
+    assert before.is_restored()
+    assert document.next_undo() == undo
+
+
+def test_a_canvas_that_does_not_grow_gets_a_sentence(studio: Studio) -> None:
+    docker = studio.docker
+    document = scene(studio)
+    before = Before.of(document)
+    for side in ("left", "top", "right", "bottom"):
+        docker.ask(f"docker.findChild(QtWidgets.QSpinBox, 'expand_{side}').setValue(0)")
+    studio.krita.trigger("krita_bridge_expand")
+    docker.wait_for_state("Nothing grows")
+    assert before.is_restored()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from krita import DockWidget
 
@@ -18,6 +18,7 @@ from ..studio import Studio
 from ..text import tr
 from ..wire.modes import MEANINGS, Mode, Situation
 from ..words import progress_line
+from .expand import DEFAULT_MARGIN, SIDES, ExpandPanel
 from .folding import Fold
 from .icons import krita_icon, thumbnail
 from .prompt import PromptField
@@ -31,7 +32,7 @@ SELECTION_POLL_MS = 250
 UPDATE_MS = 30
 PREVIEW_SIDE = 150
 VARIATIONS = (1, 2, 4)
-_NEGATIVE, _SEED = "negative", "seed"
+_NEGATIVE, _SEED, _EXPAND = "negative", "seed", "expand"
 
 
 class BridgeDocker(DockWidget):  # type: ignore[misc]
@@ -74,6 +75,14 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         form = self._studio.generate(self._form(), self._strength.mode(), count)
         self._prompt.used()
         self._negative.used()
+        self._seed.set_seed(form.seed)
+
+    def expand(self) -> None:
+        """Grow the canvas by the margins that are set, and paint what is new."""
+        margins = self._expand.margins()
+        stored.save_margins([margins.left, margins.top, margins.right, margins.bottom])
+        form = self._studio.expand(self._form(), margins)
+        self._prompt.used()
         self._seed.set_seed(form.seed)
 
     def change_strength(self, steps: int) -> None:
@@ -136,6 +145,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._results = ResultsView()
         self._seed = SeedRow()
         self._seed_fold = Fold("seed_fold", tr("Seed"), self._seed)
+        self._expand = ExpandPanel(stored.load_margins(len(SIDES), DEFAULT_MARGIN))
+        self._expand_fold = Fold("expand_fold", tr("Expand the canvas"), self._expand)
 
     def _lay_out(self) -> None:
         top = QtWidgets.QHBoxLayout()
@@ -151,6 +162,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         lower.addWidget(self._picture)
         lower.addWidget(self._results)
         lower.addWidget(self._seed_fold)
+        lower.addWidget(self._expand_fold)
         lower.addStretch(1)
         scroll = QtWidgets.QScrollArea()
         scroll.setWidgetResizable(True)
@@ -171,8 +183,9 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         column.addWidget(self._state)
         column.addWidget(scroll, 1)
         self.setWidget(content)
-        for name in stored.load_open_parts((_NEGATIVE, _SEED)):
-            {_NEGATIVE: self._negative_fold, _SEED: self._seed_fold}[name].set_open(True)
+        folds = self._folds()
+        for name in stored.load_open_parts(tuple(folds)):
+            folds[name].set_open(True)
 
     def _connect(self) -> None:
         studio, painting = self._studio, self._studio.painting
@@ -190,7 +203,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._results.discarded.connect(painting.discard)
         self._results.reused.connect(self._use_settings_of)
         self._results.seed_wanted.connect(self._copy_seed_of)
-        for fold in (self._negative_fold, self._seed_fold):
+        self._expand.wanted.connect(self.expand)
+        for fold in self._folds().values():
             fold.toggled.connect(lambda _: self._save_folds())
 
     # ---- the form
@@ -236,9 +250,16 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         if entry is not None:
             QtWidgets.QApplication.clipboard().setText(str(entry.facts.seed))
 
+    def _folds(self) -> Dict[str, Fold]:
+        return {
+            _NEGATIVE: self._negative_fold,
+            _SEED: self._seed_fold,
+            _EXPAND: self._expand_fold,
+        }
+
     def _save_folds(self) -> None:
-        folds = ((_NEGATIVE, self._negative_fold), (_SEED, self._seed_fold))
-        stored.save_open_parts([name for name, fold in folds if fold.is_open()])
+        folds = self._folds()
+        stored.save_open_parts([name for name, fold in folds.items() if fold.is_open()])
 
     # ---- presets
 

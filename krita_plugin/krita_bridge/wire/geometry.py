@@ -65,6 +65,39 @@ class Bounds:
         return Bounds(0, 0, canvas.width, canvas.height)
 
 
+@dataclass(frozen=True)
+class Margins:
+    """How far a canvas grows on each side, px; never negative."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def around(self, canvas: Extent) -> Extent:
+        """The size of the canvas once it has grown."""
+        width = self.left + canvas.width + self.right
+        return Extent(width, self.top + canvas.height + self.bottom)
+
+    def kept(self, canvas: Extent) -> Bounds:
+        """Where what was on `canvas` lies on the grown one."""
+        return Bounds(self.left, self.top, canvas.width, canvas.height)
+
+    def new(self, canvas: Extent) -> Bounds:
+        """The tight box round all that is new; empty when nothing grows."""
+        grown = self.around(canvas)
+        x, width = _new_part(self.left, canvas.width, grown.width, self.top + self.bottom > 0)
+        y, height = _new_part(self.top, canvas.height, grown.height, self.left + self.right > 0)
+        return Bounds(x, y, width, height)
+
+
+def _new_part(before: int, kept: int, whole: int, beside: bool) -> "tuple[int, int]":
+    """Along one axis; `beside`: the canvas grows along the other axis too, which is new all along this one."""
+    if beside or (before and before + kept < whole):
+        return 0, whole
+    return (0, before) if before else (kept, whole - kept)
+
+
 def context_bounds(
     selection: Optional[Bounds], canvas: Extent, native: int, margin: float = 0.25
 ) -> Bounds:

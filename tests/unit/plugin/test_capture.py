@@ -12,9 +12,10 @@ from krita_plugin.krita_bridge.capture import (
     Snapshot,
     capture,
     plan_capture,
+    plan_growth,
 )
 from krita_plugin.krita_bridge.strips import strips
-from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, context_bounds
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, Margins, context_bounds
 from krita_plugin.krita_bridge.wire.messages import MessageError
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
 
@@ -104,6 +105,32 @@ class TestPlan:
 
     def test_a_thin_line_can_be_painted(self) -> None:
         assert plan_capture(CANVAS, Bounds(10, 10, 1, 400), 512, 1.0, Mode.FILL).reads_mask
+
+
+class TestGrowth:
+    def test_what_is_new_is_selected_and_shown_with_what_lies_beside_it(self) -> None:
+        plan = plan_growth(CANVAS, Margins(0, 0, 400, 0), 512)
+        assert plan.canvas == Extent(3400, 2000)
+        assert plan.bounds == context_bounds(Bounds(3000, 0, 400, 2000), plan.canvas, 512, 0.5)
+        assert plan.kept == Bounds(0, 0, 3000, 2000) and plan.reads_image
+
+    def test_a_canvas_that_does_not_grow_gets_a_sentence(self) -> None:
+        with pytest.raises(MessageError, match="Nothing grows"):
+            plan_growth(CANVAS, Margins(0, 0, 0, 0), 512)
+
+    @pytest.mark.parametrize(
+        "margins", [(7, 0, 0, 0), (0, 5, 0, 0), (0, 0, 9, 0), (0, 0, 0, 3), (7, 5, 9, 3)]
+    )
+    def test_the_mask_is_white_where_the_canvas_is_new(
+        self, margins: tuple[int, int, int, int]
+    ) -> None:
+        plan = plan_growth(Extent(40, 30), Margins(*margins), 8)
+        snapshot, _ = run(capture(Document(), plan))
+        assert snapshot.mask is not None and plan.kept is not None
+        rows = iter(b"".join(snapshot.mask))
+        for y in range(plan.bounds.y, plan.bounds.bottom):
+            for x in range(plan.bounds.x, plan.bounds.right):
+                assert next(rows) == (0 if plan.kept.contains(Bounds(x, y, 1, 1)) else 255)
 
 
 class TestCapture:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, context_bounds
+import pytest
+
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, Margins, context_bounds
 
 sides = st.integers(1, 30_000)
 
@@ -50,3 +52,24 @@ def test_a_wider_margin_shows_more_of_the_surroundings() -> None:
     selection, canvas = Bounds(1000, 1000, 400, 200), Extent(4096, 4096)
     assert context_bounds(selection, canvas, 64) == Bounds(900, 900, 600, 400)
     assert context_bounds(selection, canvas, 64, 0.5) == Bounds(800, 800, 800, 600)
+
+
+@pytest.mark.parametrize(
+    ("margins", "new"),
+    [
+        (Margins(50, 0, 0, 0), Bounds(0, 0, 50, 200)),
+        (Margins(0, 50, 0, 0), Bounds(0, 0, 300, 50)),
+        (Margins(0, 0, 50, 0), Bounds(300, 0, 50, 200)),
+        (Margins(0, 0, 0, 50), Bounds(0, 200, 300, 50)),
+        (Margins(10, 0, 20, 0), Bounds(0, 0, 330, 200)),
+        (Margins(10, 20, 0, 0), Bounds(0, 0, 310, 220)),
+        (Margins(1, 2, 3, 4), Bounds(0, 0, 304, 206)),
+        (Margins(0, 0, 0, 0), Bounds(300, 200, 0, 0)),
+    ],
+)
+def test_what_is_new_on_a_grown_canvas(margins: Margins, new: Bounds) -> None:
+    canvas = Extent(300, 200)
+    assert margins.new(canvas) == new
+    whole, kept = Bounds.of_canvas(margins.around(canvas)), margins.kept(canvas)
+    assert whole.contains(kept) and kept.extent == canvas
+    assert whole.contains(new)
