@@ -11,6 +11,7 @@ from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.presets import Preset
+from bridge.sampler_names import identify
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, Prefill, implied_mode
 
 
@@ -69,6 +70,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         )
     steps = preset.steps if request.steps is None else request.steps
     negative_prompt = request.negative_prompt or preset.negative_prompt
+    scheduler = request.scheduler or preset.scheduler
     return Settings(
         preset=preset.name,
         prompt=request.prompt,
@@ -79,7 +81,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         steps=steps,
         run=steps_run(steps, strength),
         guidance=preset.guidance if request.guidance is None else request.guidance,
-        scheduler=request.scheduler or preset.scheduler,
+        scheduler=identify(scheduler) or scheduler,
         strength=strength,
         mode=mode,
         clip_skip=preset.clip_skip if request.clip_skip is None else request.clip_skip,

@@ -133,19 +133,24 @@ class _Probe:
         sample, output = torch.zeros(shape).double(), torch.zeros(shape).double()
         sample[0, index] = 1
         output[0, self._count + index] = 1
-        drawn = torch.randn(shape, dtype=torch.float64, generator=_generator())
-        options = {"generator": _generator()} if _takes_generator(self._scheduler) else {}
+        drawn, options = self._draw(shape)
         following = self._scheduler.step(output, timestep, sample, return_dict=False, **options)[0]
         fresh = float(following[0, -1] / drawn[0, -1]) or 0.0
         return (following - fresh * drawn).flatten(), fresh
 
+    def _draw(self, shape: tuple[int, ...]) -> tuple[torch.Tensor, dict[str, Any]]:
+        """The noise that the scheduler will add, and how to have it add that."""
+        known = inspect.signature(self._scheduler.step).parameters
+        if "variance_noise" in known:
+            # It is rounded to float32 on the way: these numbers are float32 already.
+            drawn = torch.randn(shape, generator=_generator()).double()
+            return drawn, {"variance_noise": drawn}
+        drawn = torch.randn(shape, dtype=torch.float64, generator=_generator())
+        return drawn, {"generator": _generator()} if "generator" in known else {}
+
 
 def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-def _takes_generator(scheduler: Any) -> bool:
-    return "generator" in inspect.signature(scheduler.step).parameters
 
 
 def _weights(values: torch.Tensor, index: int) -> tuple[Weight, ...]:

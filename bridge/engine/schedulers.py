@@ -11,29 +11,40 @@ import diffusers
 import torch
 from diffusers.schedulers.scheduling_euler_discrete import rescale_zero_terminal_snr
 
+from bridge.engine.lms import LinearMultistepScheduler
 from bridge.errors import BridgeError, Code
+from bridge.sampler_names import identify
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """A diffusers scheduler class, its options, and whether it knows `rescale_betas_zero_snr`."""
+    """A scheduler class, or the name of diffusers' one, and its options."""
 
-    name: str
+    cls: str | type
     options: Mapping[str, Any] = field(default_factory=dict)
-    zero_snr: bool = True
 
+
+_KARRAS = {"use_karras_sigmas": True}
+_DPMPP, _SDE = {"algorithm_type": "dpmsolver++"}, {"algorithm_type": "sde-dpmsolver++"}
+_MULTISTEP, _SINGLESTEP = "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"
 
 SCHEDULERS: Mapping[str, _Kind] = {
     "euler": _Kind("EulerDiscreteScheduler"),
+    "euler_karras": _Kind("EulerDiscreteScheduler", _KARRAS),
     "euler_a": _Kind("EulerAncestralDiscreteScheduler"),
-    "heun": _Kind("HeunDiscreteScheduler", zero_snr=False),
-    "dpmpp_2m": _Kind("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
-    "dpmpp_2m_karras": _Kind(
-        "DPMSolverMultistepScheduler",
-        {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True},
-    ),
+    "heun": _Kind("HeunDiscreteScheduler"),
+    "heun_karras": _Kind("HeunDiscreteScheduler", _KARRAS),
+    "lms": _Kind(LinearMultistepScheduler),
+    "lms_karras": _Kind(LinearMultistepScheduler, _KARRAS),
+    "dpmpp_2m": _Kind(_MULTISTEP, _DPMPP),
+    "dpmpp_2m_karras": _Kind(_MULTISTEP, {**_DPMPP, **_KARRAS}),
+    "dpmpp_2m_sde": _Kind(_MULTISTEP, _SDE),
+    "dpmpp_2m_sde_karras": _Kind(_MULTISTEP, {**_SDE, **_KARRAS}),
+    "dpmpp_sde": _Kind(_SINGLESTEP, _SDE),
+    "dpmpp_sde_karras": _Kind(_SINGLESTEP, {**_SDE, **_KARRAS}),
     "unipc": _Kind("UniPCMultistepScheduler"),
     "ddim": _Kind("DDIMScheduler"),
+    "ddpm": _Kind("DDPMScheduler"),
     "lcm": _Kind("LCMScheduler"),
 }
 
@@ -48,18 +59,18 @@ def make_scheduler(name: str, config: Mapping[str, Any]) -> Any:
     schedules and sample steps are flawed, 2023), so its spacing is "trailing" unless the model says
     otherwise. Raises BridgeError for an unknown name.
     """
-    kind = SCHEDULERS.get(name)
+    kind = SCHEDULERS.get(identify(name) or "")
     if kind is None:
         hint = f"Choose one of: {', '.join(SCHEDULERS)}."
         raise BridgeError(Code.UNKNOWN_SCHEDULER, f"There is no scheduler {name!r}.", hint)
+    cls = getattr(diffusers, kind.cls) if isinstance(kind.cls, str) else kind.cls
+    known = inspect.signature(cls).parameters
     merged = dict(config)
     if merged.get("rescale_betas_zero_snr"):
         merged.setdefault("timestep_spacing", "trailing")
-        if not kind.zero_snr:
+        if "rescale_betas_zero_snr" not in known:
             merged["trained_betas"] = _zero_snr_betas(merged)
-    cls = getattr(diffusers, kind.name)
     merged |= {**kind.options, **_ALWAYS}
-    known = inspect.signature(cls).parameters
     return cls(**{key: value for key, value in merged.items() if key in known})
 
 

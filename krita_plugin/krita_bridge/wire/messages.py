@@ -53,7 +53,7 @@ class PaintRequest:
     """What the painter asked for. None means: as the preset says.
 
     `strength` 0 to 1: 0 changes nothing, 1 ignores what is there. `seed` 0 to 2**63 - 1.
-    `scheduler` is a name of bridge/engine/schedulers.py. Without a `mode`, strength 1 fills and less refines.
+    `scheduler` is a name of bridge/sampler_names.py. Without a `mode`, strength 1 fills and less refines.
     `clip_skip` counts as A1111 does: 1 is none. `guidance_rescale` 0 to 1. What `prompt` and `negative_prompt` may
     say: docs/prompts.md.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -36,10 +37,13 @@ def diffusers_loop(name: str, config: dict[str, Any], steps: int, run: int) -> t
     latents = scheduler.add_noise(randn(1000), randn(1001), timesteps[:1])
     for index, timestep in enumerate(timesteps):
         scheduler.scale_model_input(latents, timestep)
-        options = {}
-        if scheduler.__class__.__name__.startswith(("EulerA", "LCM")):
+        known = inspect.signature(scheduler.step).parameters
+        options: dict[str, Any] = {}
+        if "variance_noise" in known:
+            options["variance_noise"] = randn(2000 + index)
+        elif "generator" in known:
             options["generator"] = torch.Generator().manual_seed(2000 + index)
-        latents = scheduler.step(randn(index), timestep, latents, **options).prev_sample
+        latents = scheduler.step(randn(index), timestep, latents, return_dict=False, **options)[0]
     return latents
 
 
