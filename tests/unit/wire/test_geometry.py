@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import pytest
 
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, Margins, context_bounds
 
