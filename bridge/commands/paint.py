@@ -14,7 +14,13 @@ from bridge.commands.paint_arguments import EXAMPLE, add_arguments
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire import limits, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, choose_mode, default_strength
+from krita_plugin.krita_bridge.wire.modes import (
+    MEANINGS,
+    Blend,
+    Mode,
+    choose_mode,
+    default_strength,
+)
 
 if TYPE_CHECKING:
     from bridge.commands.ground import Ground
@@ -153,6 +159,8 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             guidance=arguments.guidance,
             scheduler=arguments.scheduler,
             mode=mode,
+            blend=Blend(arguments.blend),
+            match_colors=arguments.match_colors,
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error

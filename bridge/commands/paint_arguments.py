@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from krita_plugin.krita_bridge.wire.geometry import Extent, Margins
-from krita_plugin.krita_bridge.wire.modes import Mode
+from krita_plugin.krita_bridge.wire.modes import Blend, Mode
 
 EXAMPLE = 'krita-bridge paint --image sea.png --mask boat.png --prompt "a red boat" --out out.png'
 
@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask",
         type=Path,
         metavar="FILE",
-        help="where: 8-bit grey, of the picture's size, 255 selected, 0 untouched (none: everywhere)",
+        help="where: 8-bit grey, of the picture's size, 255 selected, 0 untouched, between: less strength "
+        "(none: everywhere)",
     )
     parser.add_argument(
         "--mode",
@@ -65,6 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--scheduler", str, "name of the scheduler"),
     ):
         parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
+    parser.add_argument(
+        "--blend",
+        choices=[blend.value for blend in Blend],
+        default=Blend.SOFT.value,
+        help="soft: just inside its edge the new goes over into the old; exact: all that is selected is new",
+    )
+    parser.add_argument(
+        "--match-colors",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="undo what the model does to the colours around the selection (default: yes)",
+    )
     parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
     parser.add_argument(
         "--json", action="store_true", help="print the job's facts as JSON instead of the path"

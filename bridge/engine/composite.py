@@ -9,24 +9,33 @@ import torch
 from numpy.typing import NDArray
 
 from bridge.engine.color import planes, to_u8
-from bridge.engine.mask import blend_weights
+from bridge.engine.mask import blend_weights, coverage
 from bridge.engine.plan import Plan
 from bridge.engine.resample import from_working
 from bridge.engine.types import ImageU8, MaskU8
 from krita_plugin.krita_bridge.wire.geometry import Bounds
+from krita_plugin.krita_bridge.wire.modes import Blend
 
 
 class Compositor:
     """Makes result layers of the size of `plan.target` from what the model painted."""
 
-    def __init__(self, plan: Plan, image: ImageU8 | None, mask: MaskU8) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        image: ImageU8 | None,
+        mask: MaskU8,
+        latent_scale: int,
+        blend: Blend = Blend.SOFT,
+    ) -> None:
         """`image` (RGBA) and `mask` have the size of `plan.source`."""
         self._plan = plan
         part = _slices(plan.target.relative_to(plan.source))
         self._mask = mask[part]
+        self._alpha = self._mask if image is None else coverage(mask, plan, latent_scale)[part]
         self._image = None if image is None else image[part]
         self._weights = None
-        if image is not None and not mask.all():
+        if blend is Blend.SOFT and image is not None and not mask.all():
             self._weights = blend_weights(mask, plan.target.relative_to(plan.source))
 
     def over(self, colours: torch.Tensor) -> Compositor:
@@ -40,13 +49,13 @@ class Compositor:
     def layer(self, working: torch.Tensor) -> ImageU8:
         """The layer for a working picture 1 x 3 x H x W, 0 to 1.
 
-        Alpha is the selection itself, so that laying it over the source blends soft edges as Krita
-        does. Just inside an edge the colour goes over into the source's.
+        Alpha is the selection's `coverage`, so that laying it over the source blends smooth edges as Krita
+        does. With `Blend.SOFT` the colour goes over into the source's just inside an edge.
         """
         painted = from_working(working, self._plan)[0]
         if self._image is not None and self._weights is not None:
             painted = _blend(painted, self._image, self._weights)
-        return _layer(to_u8(painted).numpy(), self._mask)
+        return _layer(to_u8(painted).numpy(), self._alpha)
 
     def unchanged(self) -> ImageU8:
         """The layer that changes nothing: the source's colours where it is opaque, else nothing."""

@@ -50,6 +50,8 @@ def facts_of(
         full_negative_prompt=settings.negative.text,
         clip_skip=settings.clip_skip,
         guidance_rescale=settings.guidance_rescale,
+        blend=settings.blend,
+        match_colors=settings.match_colors,
         weights=tuple(weights),
         image_sha256=_sha256(snapshot.image),
         mask_sha256=_sha256(snapshot.mask),

@@ -1,24 +1,25 @@
-"""Two masks from one selection: what the model repaints, and how the repainted meets the old.
+"""What a selection means: how strongly each latent is repainted, and how the repainted meets the old.
 
-The composite mask is the selection itself. What is generated is a little more, so that every pixel
-that shows was repainted; how colours meet is decided only inside the selection.
+A grey value of a selection is a strength (Levin & Fried, Differential diffusion, 2023): what is selected to a half is
+changed half as much. A latent cannot follow a selection more finely than its own size, so it takes the greatest
+strength near it, and what a pixel asked for less than that is left to the result's alpha. A hard selection, smooth
+edge or not, is therefore painted at one strength, with its own edge as alpha; one feathered wider than a few latents
+is painted at its strengths, and shows as it is painted.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+import math
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
 from bridge.engine.plan import Plan
 from bridge.engine.resample import pad
 from bridge.engine.types import MaskU8
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-
-_Number = TypeVar("_Number", np.bool_, np.uint8)
 
 GROW = 4
 """Working px by which the repainted region exceeds the selection."""
@@ -27,27 +28,39 @@ BLEND = 6
 """Document px inside a selection's edge over which the source goes over into the generated."""
 
 
-def generated(mask: MaskU8, plan: Plan, latent_scale: int) -> torch.Tensor:
-    """Which latents are repainted: 1 x 1 x h x w float32, 1 or 0.
+def levels(mask: MaskU8, plan: Plan, latent_scale: int) -> torch.Tensor:
+    """How strongly each latent is repainted: 1 x 1 x h x w float32, whole numbers, 0 (not at all) to 255.
 
-    Every latent that the selection, grown by `GROW`, touches at all.
+    The greatest value of the selection, grown by `GROW`, that the latent touches at all.
     """
-    if mask.all():
+    if mask.min() == mask.max():
         working = plan.working
-        return torch.ones(1, 1, working.height // latent_scale, working.width // latent_scale)
-    touched = _touched(mask > 0, plan.content.extent)
-    grown = torch.from_numpy(_dilate(touched, GROW))[None, None].float()
-    return F.max_pool2d(pad(grown, plan), latent_scale)
+        size = (1, 1, working.height // latent_scale, working.width // latent_scale)
+        return torch.full(size, float(mask.max()))
+    grown = torch.from_numpy(_dilate(_touched(mask, plan.content.extent), GROW))
+    return F.max_pool2d(pad(grown[None, None].float(), plan), latent_scale)
 
 
-def _touched(selected: NDArray[np.bool_], extent: Extent) -> NDArray[np.bool_]:
-    """The selection at another size: every pixel that it touches at all."""
-    if selected.shape == (extent.height, extent.width):
-        return selected
-    values = torch.from_numpy(selected)[None, None].float()
+def coverage(mask: MaskU8, plan: Plan, latent_scale: int) -> MaskU8:
+    """The alpha of a result: what each pixel asked for, as a share of the strength that is given near it.
+
+    The size and the zeros of `mask`; 255 wherever the selection is as strong as anything close by.
+    """
+    if ((mask == 0) | (mask == 255)).all():
+        return mask
+    radius = math.ceil((GROW + latent_scale) * plan.source.width / plan.content.width)
+    square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
+    given = np.maximum(cv2.dilate(mask, square), 1).astype(np.uint16)
+    return ((mask.astype(np.uint16) * 255 + given // 2) // given).astype(np.uint8)
+
+
+def _touched(mask: MaskU8, extent: Extent) -> MaskU8:
+    """The selection at another size: in every pixel the greatest value that it touches at all."""
+    if mask.shape == (extent.height, extent.width):
+        return mask
+    values = torch.from_numpy(mask)[None, None].float()
     resized = F.adaptive_max_pool2d(values, (extent.height, extent.width))
-    touched: NDArray[np.bool_] = resized[0, 0].numpy() > 0
-    return touched
+    return resized[0, 0].to(torch.uint8).numpy()
 
 
 def blend_weights(mask: MaskU8, box: Bounds) -> torch.Tensor:
@@ -70,7 +83,7 @@ def blend_weights(mask: MaskU8, box: Bounds) -> torch.Tensor:
     return weights[box.y - top :, box.x - left :][: box.height, : box.width]
 
 
-def _dilate(values: NDArray[_Number], radius: int) -> NDArray[_Number]:
+def _dilate(values: MaskU8, radius: int) -> MaskU8:
     """Maximum over a square of side 2 radius + 1, one axis after the other; nothing lies beyond the border."""
     for _axis in range(2):
         spread = values.copy()

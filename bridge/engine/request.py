@@ -12,12 +12,14 @@ from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.presets import Preset
 from bridge.sampler_names import identify
-from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, Prefill, implied_mode
+from krita_plugin.krita_bridge.wire.modes import MEANINGS, Blend, Mode, Prefill, implied_mode
 
 
 @dataclass(frozen=True)
 class Settings:
     """A request with its open ends filled in from the preset. `run` of `steps` steps are run.
+
+    `strength` is that of what is fully selected; `run` is for the strongest part of the selection.
 
     `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
@@ -37,6 +39,8 @@ class Settings:
     mode: Mode
     clip_skip: int
     guidance_rescale: float
+    blend: Blend
+    match_colors: bool
 
     @property
     def loras(self) -> dict[str, float]:
@@ -79,7 +83,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         negative=read(negative_prompt, request.seed),
         seed=request.seed,
         steps=steps,
-        run=steps_run(steps, strength),
+        run=steps_run(steps, strength * _strongest(job.snapshot)),
         guidance=preset.guidance if request.guidance is None else request.guidance,
         scheduler=identify(scheduler) or scheduler,
         strength=strength,
@@ -88,6 +92,8 @@ def resolve(job: Job, preset: Preset) -> Settings:
         guidance_rescale=preset.guidance_rescale
         if request.guidance_rescale is None
         else request.guidance_rescale,
+        blend=request.blend,
+        match_colors=request.match_colors,
     )
 
 
@@ -107,6 +113,13 @@ def selection(snapshot: Snapshot) -> MaskU8:
     if not snapshot.mask.any():
         raise _nothing_selected()
     return snapshot.mask
+
+
+def _strongest(snapshot: Snapshot) -> float:
+    """The greatest strength that the selection asks for, 0 to 1. Without an image there is nothing to keep."""
+    if snapshot.image is None or snapshot.mask is None:
+        return 1.0
+    return float(snapshot.mask.max(initial=0)) / 255
 
 
 def _check(

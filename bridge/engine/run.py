@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,13 @@ from bridge.engine.color import over_white, to_model, to_u8
 from bridge.engine.composite import Compositor
 from bridge.engine.condition import Conditioning, PromptEncoder
 from bridge.engine.guidance import make_predictor
+from bridge.engine.match import match
 from bridge.engine.plan import Plan, make_plan
 from bridge.engine.prefill import prefill
 from bridge.engine.request import Settings
 from bridge.engine.resample import from_working, resize, to_working
 from bridge.engine.sample import Kept, noisy, sample
-from bridge.engine.schedule import Schedule, make_schedule
+from bridge.engine.schedule import Schedule, first_steps, make_schedule
 from bridge.engine.types import ImageU8, IsCancelled, MaskU8, OnStep, Snapshot, StepReport
 from bridge.errors import BridgeError, Code
 from bridge.models.loaded import LoadedModel
@@ -48,7 +49,9 @@ class Run:
         self._image = snapshot.image
         self._selection = selection
         self._settings = settings
-        self._compositor = Compositor(self.plan, snapshot.image, selection)
+        self._compositor = Compositor(
+            self.plan, snapshot.image, selection, model.latent_scale, settings.blend
+        )
         self._pace = _Pace(model.device)
 
     def paint(self, on_step: OnStep, is_cancelled: IsCancelled) -> ImageU8:
@@ -75,57 +78,78 @@ class Run:
         latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
         if not torch.isfinite(latents).all():
             raise _not_finite()
-        return self._compositor.layer(latent.decode(model, latents))
+        return self._compositor.layer(self._matched(latent.decode(model, latents)))
 
     def _start(self, schedule: Schedule) -> tuple[torch.Tensor, Kept | None, torch.Tensor | None]:
         """The first sample, what is kept, and the extra channels of a UNet trained to inpaint."""
+        settings, levels, picture = self._settings, self._levels, self._picture
         grain = self._noise(draw=0)
-        repainted = self._repainted()
         inpaints = self._model.unet.config.in_channels == _INPAINT_CHANNELS
-        picture = None if self._image is None else to_working(over_white(self._image), self.plan)
-        extra = self._inpaint_channels(picture, repainted) if inpaints else None
+        extra = self._inpaint_channels() if inpaints else None
         start = grain * schedule.start_scale
         if picture is None:
             return start, None, extra
-        partly = bool((repainted == 0).any())
-        keeps = partly and not inpaints
-        anew = self._settings.strength == 1
-        if not anew or keeps or self._settings.prefill is Prefill.INPAINT:
-            picture = self._prefilled(picture, repainted)
+        kept_at_all = (levels < levels.max()) & (levels > 0) if inpaints else levels < levels.max()
+        keeps = bool(kept_at_all.any())
+        anew = settings.strength == 1 and bool(levels.max() == 255)
+        if not anew or keeps or settings.prefill is Prefill.INPAINT:
+            picture = self._prefilled(picture)
         if anew and not keeps:
             return start, None, extra
         encoded = latent.encode(self._model, picture)
         if not anew:
             start = noisy(encoded, grain, schedule.steps[0])
-        kept = Kept(encoded, grain, repainted.to(self._model.device)) if keeps else None
-        return start, kept, extra
+        if not keeps:
+            return start, None, extra
+        free_from = first_steps(levels, settings.strength, settings.steps, schedule.order)
+        return start, Kept(encoded, grain, free_from.to(self._model.device)), extra
 
-    def _prefilled(self, picture: torch.Tensor, repainted: torch.Tensor) -> torch.Tensor:
-        """The working picture as the painting begins from it."""
-        image, kind = self._image, self._settings.prefill
-        if kind is Prefill.KEEP or image is None:
+    def _prefilled(self, picture: torch.Tensor) -> torch.Tensor:
+        """The working picture as the painting begins from it. What is selected softly keeps what is there."""
+        kind, hole = self._settings.prefill, self._pixels((self._levels == 255).float())
+        if kind is Prefill.KEEP or not hole.any():
             return picture
-        paint = torch.from_numpy(image[..., 3] > 0)[None, None].float()
-        covered = (to_working(paint, self.plan) > 0.5).float()
-        picture = prefill(kind, picture, self._pixels(repainted), covered)
+        picture = prefill(kind, picture, hole, self._covered)
         if kind is Prefill.INPAINT:
             self._compositor = self._compositor.over(to_u8(from_working(picture, self.plan))[0])
         return picture
 
-    def _inpaint_channels(
-        self, picture: torch.Tensor | None, repainted: torch.Tensor
-    ) -> torch.Tensor:
+    def _inpaint_channels(self) -> torch.Tensor:
         """Mask and latents of the picture with mid grey in the mask, as such UNets were trained."""
+        repainted, picture = (self._levels > 0).float(), self._picture
         hole = self._pixels(repainted)
         signed = torch.zeros(1, 3, *hole.shape[-2:]) if picture is None else to_model(picture)
         masked = latent.encode_signed(self._model, signed * (1 - hole))
         return torch.cat([repainted.to(masked.device), masked], dim=1)
 
-    def _repainted(self) -> torch.Tensor:
+    def _matched(self, painted: torch.Tensor) -> torch.Tensor:
+        """`painted` without what the model did to the colours of what is kept."""
+        picture = self._picture
+        if picture is None or not self._settings.match_colors:
+            return painted
+        # A decoder lets a latent show in its neighbours' pixels, so these are no witnesses.
+        reached = F.max_pool2d(self._levels, 3, stride=1, padding=1)
+        return match(painted, picture, self._pixels((reached == 0).float()) * self._covered)
+
+    @cached_property
+    def _picture(self) -> torch.Tensor | None:
+        """What is there, as the working picture 1 x 3 x H x W."""
+        return None if self._image is None else to_working(over_white(self._image), self.plan)
+
+    @cached_property
+    def _levels(self) -> torch.Tensor:
+        """How strongly each latent is repainted (`mask.levels`)."""
         if self._image is None:
             height, width = self._latent_size()
-            return torch.ones(1, 1, height, width)
-        return mask.generated(self._selection, self.plan, self._model.latent_scale)
+            return torch.full((1, 1, height, width), 255.0)
+        return mask.levels(self._selection, self.plan, self._model.latent_scale)
+
+    @cached_property
+    def _covered(self) -> torch.Tensor:
+        """Where the canvas is not transparent: 1 x 1 x H x W of the working picture, 1 or 0."""
+        assert self._image is not None
+        paint = torch.from_numpy(self._image[..., 3] > 0)[None, None].float()
+        return (to_working(paint, self.plan) > 0.5).float()
 
     def _pixels(self, latent_mask: torch.Tensor) -> torch.Tensor:
         return F.interpolate(latent_mask, scale_factor=self._model.latent_scale, mode="nearest")

@@ -20,19 +20,24 @@ AfterStep = Callable[[int, Callable[[], torch.Tensor]], None]
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What must stay: `latents` wherever `mask` (1 x 1 x h x w) is 0.
+    """What must stay, and how long: `latents`, until the step `free_from` (1 x 1 x h x w, a step's index; a number
+    that no step has: for good).
 
-    A UNet that was not trained to inpaint sees them with `noise` of the step's own level, after every step
-    (RePaint without resampling: Lugmayr et al., 2022).
+    Until then they are put back after every step, with `noise` of the level at which the following step begins
+    (RePaint without resampling: Lugmayr et al., 2022); so a latent that is free from step i on starts there just
+    as img2img does (Levin & Fried, Differential diffusion: giving each pixel its strength, 2023).
     """
 
     latents: torch.Tensor
     noise: torch.Tensor
-    mask: torch.Tensor
+    free_from: torch.Tensor
 
-    def put_back(self, sample: torch.Tensor, following: Step | None) -> torch.Tensor:
-        kept = self.latents if following is None else noisy(self.latents, self.noise, following)
-        return torch.lerp(kept, sample, self.mask)
+    def put_back(self, sample: torch.Tensor, steps: Sequence[Step], index: int) -> torch.Tensor:
+        """The sample at which step `index` begins; the finished one when there is no such step."""
+        kept = self.latents
+        if index < len(steps):
+            kept = noisy(self.latents, self.noise, steps[index])
+        return torch.where(self.free_from < index, sample, kept)
 
 
 def noisy(latents: torch.Tensor, noise: torch.Tensor, step: Step) -> torch.Tensor:
@@ -62,9 +67,7 @@ def sample(
         if step.fresh:
             following.add_(fresh_noise(index), alpha=step.fresh)
         if kept is not None:
-            following = kept.put_back(
-                following, steps[index + 1] if index + 1 < len(steps) else None
-            )
+            following = kept.put_back(following, steps, index + 1)
         so_far = partial(denoised, schedule.prediction, step, samples[0], outputs[0])
         samples.appendleft(following)
         after_step(index, so_far)

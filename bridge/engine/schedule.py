@@ -60,11 +60,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Schedule:
-    """All steps of a run. Pure noise times `start_scale` is the sample that a run at full strength starts from."""
+    """All steps of a run. Pure noise times `start_scale` is the sample that a run at full strength starts from.
+
+    What a painter counts as a step is `order` steps here, the last one perhaps fewer (Heun: 2).
+    """
 
     steps: tuple[Step, ...]
     start_scale: float
     prediction: Prediction
+    order: int = 1
 
     @property
     def memory(self) -> int:
@@ -78,6 +82,17 @@ def steps_run(steps: int, strength: float) -> int:
         return 0
     # 1e-9 keeps products such as 50 * 0.29 = 14.499999999999998 on the half that was meant.
     return max(1, min(steps, math.floor(steps * strength + 0.5 + 1e-9)))
+
+
+def first_steps(levels: torch.Tensor, strength: float, steps: int, order: int) -> torch.Tensor:
+    """The step from which on each latent is painted, in a run for the greatest of `levels`; int64 of the same shape.
+
+    A latent selected at level 0 to 255 gets `strength` * level / 255, rounded to steps as a whole run is
+    (`steps_run`). For strength 0 it is a number that no step has. `order`: that of the schedule.
+    """
+    by_level = torch.tensor([steps_run(steps, strength * (level / 255)) for level in range(256)])
+    runs = by_level[levels.long()]
+    return (runs.max() - runs) * order
 
 
 def make_schedule(name: str, config: Mapping[str, Any], steps: int, run: int) -> Schedule:
@@ -101,6 +116,7 @@ def _make_schedule(name: str, config: str, steps: int, run: int) -> Schedule:
         steps=tuple(probe.step(index, timestep) for index, timestep in enumerate(timesteps)),
         start_scale=float(scheduler.init_noise_sigma),
         prediction=Prediction(scheduler.config.prediction_type),
+        order=scheduler.order,
     )
 
 

@@ -15,7 +15,7 @@ ImageU8 = NDArray[np.uint8]
 """H x W x 4 uint8, RGBA, straight alpha, sRGB."""
 
 MaskU8 = NDArray[np.uint8]
-"""H x W uint8: 255 selected, 0 untouched."""
+"""H x W uint8: 255 selected, 0 untouched, between: so much less strength."""
 
 
 @dataclass(frozen=True)

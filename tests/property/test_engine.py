@@ -95,7 +95,7 @@ def test_outside_the_selection_every_byte_stays(
     mask = snapshot.mask[box.y : box.bottom, box.x : box.right]
     assert not painting.image[mask == 0].any()
     if strength > 0:
-        assert np.array_equal(painting.image[..., 3], mask)
+        assert (painting.image[..., 3] >= mask).all()
 
 
 @FEW
@@ -113,10 +113,11 @@ def test_strength_zero_changes_no_byte(snapshot: Snapshot, resolution: Resolutio
 def test_with_a_perfect_model_the_engine_is_an_identity(
     scheduler: str, config: dict[str, object], snapshot: Snapshot, strength: float
 ) -> None:
-    schedule = make_schedule(scheduler, config, STEPS, steps_run(STEPS, strength))
+    assert snapshot.image is not None and snapshot.mask is not None
+    run = steps_run(STEPS, strength * (int(snapshot.mask.max()) / 255))
+    schedule = make_schedule(scheduler, config, STEPS, run)
     model = oracle_model(schedule, config)
     painting = paint(model, snapshot, strength=strength, scheduler=scheduler)
-    assert snapshot.image is not None
     change = after(painting, snapshot).astype(int) - snapshot.image
     assert np.abs(change).max() <= 1
 

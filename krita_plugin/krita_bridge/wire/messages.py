@@ -18,7 +18,7 @@ from typing import Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_type_hi
 
 from . import limits
 from .geometry import Bounds, Extent
-from .modes import Mode
+from .modes import Blend, Mode
 
 IMAGE = "image"
 MASK = "mask"
@@ -56,6 +56,7 @@ class PaintRequest:
     `scheduler` is a name of bridge/sampler_names.py. Without a `mode`, strength 1 fills and less refines.
     `clip_skip` counts as A1111 does: 1 is none. `guidance_rescale` 0 to 1. What `prompt` and `negative_prompt` may
     say: docs/prompts.md.
+    `match_colors`: shift what was painted by what the model did to the colours around the selection.
     """
 
     prompt: str
@@ -69,6 +70,8 @@ class PaintRequest:
     mode: Optional[Mode] = None
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
+    blend: Blend = Blend.SOFT
+    match_colors: bool = True
 
     def __post_init__(self) -> None:
         _check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -142,6 +145,8 @@ class ResultFacts:
     image_sha256: str = ""
     mask_sha256: str = ""
     software: str = ""
+    blend: Blend = Blend.SOFT
+    match_colors: bool = True
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,7 @@ class Hello:
 
 @dataclass(frozen=True)
 class Submit:
-    """A job. Tensors: `image` H x W x 4 and `mask` H x W, both of the size of `bounds`.
+    """A job. Tensors: `image` H x W x 4 and `mask` H x W, both of the size of `bounds`. Grey in a mask is less strength.
 
     `bounds` is the captured part of the canvas. Without `image` the job is text-to-image of the size of
     `bounds`; without `mask` all of `bounds` is painted. `document` is the client's own note about where the

@@ -31,6 +31,15 @@ class Prefill(Enum):
     """One colour: the mean of all that is kept."""
 
 
+class Blend(Enum):
+    """How the new meets the old at the edge of a selection. Outside it nothing changes either way."""
+
+    SOFT = "soft"
+    """Just inside the edge the new goes over into what was there."""
+    EXACT = "exact"
+    """All that is selected is new, up to its edge."""
+
+
 @dataclass(frozen=True)
 class Meaning:
     """A row of the table. `strength`: the default, 0 to 1. `margin`: how much of the surroundings the model

@@ -23,7 +23,7 @@ def laid_over(layer: np.ndarray, bounds: Bounds, image: np.ndarray) -> np.ndarra
 
 def compositor(image: np.ndarray | None, mask: np.ndarray) -> Compositor:
     plan = make_plan(SOURCE, TARGET, Resolution(native=1, max_pixels=1 << 30), 8)
-    return Compositor(plan, image, mask)
+    return Compositor(plan, image, mask, 8)
 
 
 def selection() -> np.ndarray:

@@ -36,11 +36,11 @@ def test_every_selected_pixel_is_repainted(origin: tuple[int, int]) -> None:
     selected = selection(96, 120, (37, 41, 50, 90))
     source = Bounds(*origin, 120, 96)
     plan = make_plan(source, source, ANY_SIZE, 8)
-    latents = mask.generated(selected, plan, 8)
+    latents = mask.levels(selected, plan, 8)
     pixels = latents.repeat_interleave(8, 2).repeat_interleave(8, 3)[0, 0].numpy()
     top, left = plan.content.y, plan.content.x
     shown = pixels[top : top + 96, left : left + 120]
-    assert (shown[selected > 0] == 1).all()
+    assert (shown[selected > 0] == 255).all()
     # and not much more: at most the growth and the rest of a latent
     assert shown[: 37 - mask.GROW - 8].max() == 0
     assert shown[:, 90 + mask.GROW + 8 :].max() == 0
@@ -52,7 +52,7 @@ def test_every_selected_pixel_is_repainted_at_any_scale(scale: float) -> None:
     source = Bounds(0, 0, 100, 100)
     side = round(100 * scale)
     plan = make_plan(source, source, Resolution(native=side, max_pixels=side * side), 8)
-    latents = mask.generated(selected, plan, 8)
+    latents = mask.levels(selected, plan, 8)
     centre = int(50.5 * scale) // 8
     assert latents[0, 0, centre, centre] == 1
     assert latents.sum() <= 4
