@@ -29,8 +29,15 @@ _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """`vae`: a .safetensors file whose VAE takes the place of the model's own."""
+
+    vae: Path | None = None
+
+
 @dataclass(frozen=True)
-class EmbeddedModel:
+class EmbeddedModel(_Source):
     """The small model that comes with the bridge."""
 
     @property
@@ -39,7 +46,7 @@ class EmbeddedModel:
 
 
 @dataclass(frozen=True)
-class ModelFolder:
+class ModelFolder(_Source):
     """A folder in diffusers layout. `variant` picks files such as `model.fp16.safetensors`."""
 
     path: Path
@@ -51,7 +58,7 @@ class ModelFolder:
 
 
 @dataclass(frozen=True)
-class ModelFile:
+class ModelFile(_Source):
     """A checkpoint in one .safetensors file, in the original layout.
 
     `config`: a folder in diffusers layout whose configurations (and tokenizers, where it has them)
@@ -67,7 +74,7 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class HubModel:
+class HubModel(_Source):
     """A repository of the hub in diffusers layout; fetched once, then read from the hub's cache."""
 
     repository: str
@@ -202,19 +209,22 @@ def _read_source(table: Table, base: Path) -> ModelSource:
     if len(kinds) != 1:
         raise table.error("", "must name exactly one of embedded, folder, file or repo")
     source: ModelSource
+    vae = table.path("vae", base) if "vae" in table else None
     if kinds == ["embedded"]:
         if table.flag("embedded") is not True:
             raise table.error("embedded", "must be true, or left out")
-        source = EmbeddedModel()
+        source = EmbeddedModel(vae=vae)
     elif kinds == ["folder"]:
         source = ModelFolder(
             path=table.path("folder", base),
             variant=table.optional_matching("variant", _VARIANT),
+            vae=vae,
         )
     elif kinds == ["file"]:
         source = ModelFile(
             path=table.path("file", base),
             config=table.path("config", base) if "config" in table else None,
+            vae=vae,
         )
     else:
         repository = table.matching("repo", _REPOSITORY)
@@ -224,6 +234,7 @@ def _read_source(table: Table, base: Path) -> ModelSource:
             repository=repository,
             revision=table.matching("revision", _REVISION, "main"),
             variant=table.optional_matching("variant", _VARIANT),
+            vae=vae,
         )
     table.refuse_unknown_keys()
     return source

@@ -32,7 +32,8 @@ class Held:
         self._adapters = Adapters(model, Library(home / LORAS, "LoRA"), self._hashes)
 
     def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
-        """Have in the model what the prompts name, and nothing else of that kind; returns what that is.
+        """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the
+        model, its VAE included where that is not its own.
 
         Raises BridgeError when a LoRA is missing or does not fit.
         """
@@ -40,7 +41,12 @@ class Held:
         if changed:
             self.encoder.forget()
         loras = (UsedWeights(WeightsKind.LORA, a.name, a.sha256, a.strength) for a in adapters)
-        return (*loras, *self._embeddings(settings))
+        return (*loras, *self._embeddings(settings), *self._vae())
+
+    def _vae(self) -> Iterator[UsedWeights]:
+        swapped = self.model.swapped_vae
+        if swapped is not None:
+            yield UsedWeights(WeightsKind.VAE, swapped.name, swapped.sha256)
 
     def _embeddings(self, settings: Settings) -> Iterator[UsedWeights]:
         for found in self.encoder.embeddings(settings.positive, settings.negative):

@@ -15,9 +15,10 @@ from bridge.models import folder, hub, single_file
 from bridge.models.device import AUTO, choose_device, choose_dtype
 from bridge.models.folder_loader import load_folder
 from bridge.models.hashing import HashCache, folder_sha256
-from bridge.models.loaded import LoadedModel
+from bridge.models.loaded import LoadedModel, SwappedVae
 from bridge.models.parts import OnPart, Parts, is_out_of_memory
 from bridge.models.preview import TinyDecoder, fit_linear_decoder
+from bridge.models.vae import with_vae
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, ModelSource
 from krita_plugin.krita_bridge.wire import runfile
 
@@ -57,7 +58,11 @@ def load(
             sha256, parts = _file(source, target, number_format, report, cache)
         else:
             sha256, parts = _folder(source, target, number_format, report, cache)
-        loaded = _assemble(source.label, sha256, parts, target, number_format)
+        swapped = None
+        if source.vae is not None:
+            parts = with_vae(parts, source.vae, target, number_format)
+            swapped = SwappedVae(source.vae.stem, cache.sha256(source.vae, lambda _: None))
+        loaded = _assemble(source.label, sha256, parts, target, number_format, swapped)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -164,7 +169,12 @@ def _part_progress(label: str, report: OnProgress) -> OnPart:
 
 
 def _assemble(
-    name: str, sha256: str, parts: Parts, device: torch.device, dtype: torch.dtype
+    name: str,
+    sha256: str,
+    parts: Parts,
+    device: torch.device,
+    dtype: torch.dtype,
+    swapped: SwappedVae | None,
 ) -> LoadedModel:
     vae = parts.vae
     preview = fit_linear_decoder(vae) if isinstance(vae, AutoencoderKL) else TinyDecoder(vae)
@@ -180,6 +190,7 @@ def _assemble(
         preview_decoder=preview,
         device=device,
         dtype=dtype,
+        swapped_vae=swapped,
     )
 
 

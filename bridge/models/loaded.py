@@ -34,6 +34,14 @@ class TextEncoder:
     model: Any
 
 
+@dataclass(frozen=True)
+class SwappedVae:
+    """The file whose VAE a model has instead of its own: its name, and its sha256."""
+
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """Weights on their device, in eval mode, without gradients.
@@ -59,6 +67,7 @@ class LoadedModel:
     preview_decoder: Callable[[torch.Tensor], torch.Tensor]
     device: torch.device
     dtype: torch.dtype
+    swapped_vae: SwappedVae | None = None
 
     @property
     def latent_scale(self) -> int:

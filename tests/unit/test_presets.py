@@ -21,6 +21,7 @@ from bridge.presets import (
     packaged_folder,
     read_preset,
 )
+from bridge.sampler_names import LABELS, identify
 
 GOOD = """
 label = "Mine"
@@ -59,7 +60,7 @@ def test_sd15_and_sdxl_come_with_the_bridge_as_hub_models_at_their_native_sides(
 
 
 def test_every_packaged_preset_names_a_scheduler_of_the_engine() -> None:
-    assert {preset.scheduler for preset in load_presets().values()} <= set(SCHEDULERS)
+    assert {identify(p.scheduler) for p in load_presets().values()} <= set(SCHEDULERS)
 
 
 def test_the_docker_is_told_the_models_name_and_what_a_request_leaves_open(tmp_path: Path) -> None:
@@ -96,6 +97,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             ModelFile(Path("/m.safetensors"), Path("/c")),
         ),
         ('repo = "a/b"', HubModel("a/b")),
+        ('file = "/m.safetensors"\nvae = "/v"', ModelFile(Path("/m.safetensors"), vae=Path("/v"))),
         (
             'repo = "a/b"\nrevision = "v1.0"\nvariant = "fp16"',
             HubModel("a/b", "v1.0", "fp16"),
@@ -216,6 +218,5 @@ def test_the_examples_in_the_readme_are_presets(tmp_path: Path) -> None:
 
 
 def test_the_readme_names_every_scheduler() -> None:
-    line = next(line for line in readme().splitlines() if line.startswith("scheduler ="))
-    listed = line.partition("#")[2].replace(" or ", ", ").split(",")
-    assert {name.strip() for name in listed} == set(SCHEDULERS)
+    line = next(line for line in readme().splitlines() if line.startswith("Schedulers "))
+    assert re.findall(r"`([^`_]+)`", line) == list(LABELS.values())

@@ -1,0 +1,83 @@
+"""Another VAE in place of a model's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bridge.errors import BridgeError, Code
+from bridge.models.hashing import HashCache
+from bridge.models.load import load
+from bridge.models.loaded import LoadedModel, SwappedVae
+from bridge.presets import EmbeddedModel, ModelFolder, ModelSource
+from tests.single_file import vae_names
+from tests.tiny_models import make_tiny_sd15
+
+VAE = "vae/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The VAE's file of another model."""
+    return make_tiny_sd15(tmp_path_factory.mktemp("other"), seed=7) / VAE
+
+
+def in_layout(name: str, other: Path, folder: Path) -> Path:
+    tensors = load_file(other)
+    if name != "diffusers":
+        prefix = "first_stage_model." if name == "original, with a prefix" else ""
+        named = vae_names(tensors)
+        tensors = {prefix + n.removeprefix("first_stage_model."): t for n, t in named.items()}
+        tensors["loss.logvar"] = torch.zeros(1)
+    path = folder / "swapped.safetensors"
+    save_file({n: t.contiguous() for n, t in tensors.items()}, path)
+    return path
+
+
+def loaded(source: ModelSource, vae: Path) -> LoadedModel:
+    return load(replace(source, vae=vae), "cpu")
+
+
+@pytest.mark.parametrize("layout", ["diffusers", "original", "original, with a prefix"])
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_the_model_has_the_files_vae_and_says_so(
+    family: str, layout: str, other: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source = ModelFolder(request.getfixturevalue(family))
+    path = in_layout(layout, other, tmp_path)
+    own, swapped = load(source, "cpu"), loaded(source, path)
+    expected = load_file(other)
+    assert all(torch.equal(expected[n], w) for n, w in swapped.vae.state_dict().items())
+    assert swapped.vae.config.scaling_factor == own.vae.config.scaling_factor
+    assert own.swapped_vae is None and own.sha256 == swapped.sha256
+    digest = HashCache(tmp_path).sha256(path, lambda _: None)
+    assert swapped.swapped_vae == SwappedVae("swapped", digest)
+    assert not swapped.vae.training
+
+
+def test_what_is_no_vae_or_does_not_fit_says_so(sd15: Path, other: Path, tmp_path: Path) -> None:
+    tensors = load_file(other)
+    name = "decoder.up_blocks.0.resnets.0.conv1.weight"
+    cases = {
+        "holds no VAE": ({"weight": torch.zeros(1)}, Code.BAD_INPUT),
+        "does not fit": ({**tensors, name: torch.zeros(3, 3)}, Code.MODEL_CORRUPT),
+        "lacks": ({name: tensors[name]}, Code.MODEL_CORRUPT),
+    }
+    for sentence, (broken, code) in cases.items():
+        path = tmp_path / "broken.safetensors"
+        save_file(broken, path)
+        with pytest.raises(BridgeError, match=sentence) as caught:
+            loaded(ModelFolder(sd15), path)
+        assert caught.value.code is code
+    with pytest.raises(BridgeError) as caught:
+        loaded(ModelFolder(sd15), tmp_path / "gone.safetensors")
+    assert caught.value.code is Code.MODEL_MISSING
+
+
+def test_the_embedded_models_own_kind_is_kept(other: Path) -> None:
+    with pytest.raises(BridgeError, match="cannot be replaced"):
+        loaded(EmbeddedModel(), other)
