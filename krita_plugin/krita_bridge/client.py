@@ -111,6 +111,7 @@ class Client:
         self._table = JobTable()
         self._stopping = threading.Event()
         self._wake = threading.Event()
+        self._impatient = threading.Event()
         self._link: Optional[Link] = None
         self._last: Optional[ConnectionChanged] = None
         self._was_connected = False
@@ -171,6 +172,10 @@ class Client:
         """Ask for jobs of an earlier run. Welcome's unacknowledged ones are asked for without this."""
         self._table.resume(jobs)
 
+    def try_now(self) -> None:
+        """Do not wait any longer for the next attempt to find or start a bridge."""
+        self._impatient.set()
+
     # ---- on the link's thread
 
     def _run(self) -> None:
@@ -198,9 +203,12 @@ class Client:
         return self._backoff.soon()
 
     def _wait(self, seconds: float) -> None:
-        """Rest until the next attempt, or until someone has started a bridge."""
-        while seconds > 0 and self._rest(min(seconds, 1.0)) and not self._finder.has_news():
+        """Rest until the next attempt, until someone has started a bridge or is impatient."""
+        while seconds > 0 and not self._impatient.is_set():
+            if not self._rest(min(seconds, 1.0)) or self._finder.has_news():
+                break
             seconds -= 1.0
+        self._impatient.clear()
 
     def _rest(self, seconds: float) -> bool:
         """Wait, but hand out what was cancelled meanwhile; False, at once, when stopped."""

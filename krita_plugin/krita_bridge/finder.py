@@ -86,7 +86,7 @@ class Finder:
     def _started(self, launcher: Launcher, stale: Optional[RunFile]) -> Link:
         """Start a bridge, unless the last one is still coming up, and wait for its run file."""
         launched = self._launched
-        if launched is None or launched.failure() is not None:
+        if launched is None or launched.failure() or not launcher.would_repeat(launched):
             try:
                 launched = self._launched = launcher.start()
             except LaunchError as error:
@@ -102,6 +102,8 @@ class Finder:
                 failed_at = failed_at or now
                 if now - failed_at > LATE_RUN_FILE:
                     raise Hopeless(failure)
+            if not launcher.would_repeat(launched):
+                return self._started(launcher, stale)
             if now > deadline:
                 raise Hopeless("The bridge does not come up. `krita-bridge doctor` says why.")
         raise LinkClosed("The client was stopped.")

@@ -37,10 +37,11 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True)
 class Launched:
-    """A bridge that was started: its process, and the file that takes what it prints."""
+    """A bridge that was started: its process, the file that takes what it prints, and the command line."""
 
     process: "subprocess.Popen[bytes]"
     printed: Path
+    words: List[str]
 
     def failure(self) -> Optional[str]:
         """A sentence when the process has ended; None while it runs."""
@@ -58,7 +59,18 @@ class Launcher:
 
     def __init__(self, home: Path, command: Optional[Sequence[str]] = None) -> None:
         self._home = home
+        self.use(command)
+
+    def use(self, command: Optional[Sequence[str]]) -> None:
+        """From now on start bridges by this command; None looks for one again. One that runs stays."""
         self._command = list(command) if command else None
+
+    def would_repeat(self, launched: Launched) -> bool:
+        """Whether `start` would run the same command once more."""
+        try:
+            return self.command() == launched.words
+        except LaunchError:
+            return False
 
     def command(self) -> List[str]:
         """The whole command line; raises LaunchError when there is none."""
@@ -93,7 +105,7 @@ class Launcher:
                 f"The bridge could not be started ({command[0]}: {why}). "
                 "Run `krita-bridge install` again."
             ) from error
-        return Launched(process, printed)
+        return Launched(process, printed, command)
 
 
 def bridge_home() -> Path:

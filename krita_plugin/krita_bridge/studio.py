@@ -59,26 +59,21 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self._epoch = 0
         self._turns = Turns(self._on_failure)
         self._arrivals = _Arrivals()
-        self._client = self._new_client()
+        home = bridge_home()
+        self._launcher = Launcher(home)
+        self._client = Client("Krita", stored.client_id(), self._arrived, home, self._launcher)
         self.painting = Painting(self._client, self, self.changed.emit)
         self._arrivals.arrived.connect(
             self.painting.on_event, QtCore.Qt.ConnectionType.QueuedConnection
         )
 
     def start(self) -> None:
+        self._use_command()
         self._client.start()
 
     def stop(self) -> None:
         self._turns.stop()
         self._client.stop()
-
-    def _new_client(self) -> Client:
-        home = bridge_home()
-        try:
-            command = self.settings.command()
-        except ValueError:
-            command = None
-        return Client("Krita", stored.client_id(), self._arrived, home, Launcher(home, command))
 
     def _arrived(self, event: Event) -> None:
         self._arrivals.arrived.emit(event)
@@ -90,9 +85,20 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     # ---- settings and forms
 
     def change_settings(self, settings: stored.Settings) -> None:
+        other_command = settings.bridge_command != self.settings.bridge_command
         self.settings = settings
         stored.save(settings)
+        if other_command and self._use_command():
+            self._client.try_now()
         self.changed.emit()
+
+    def _use_command(self) -> bool:
+        try:
+            self._launcher.use(self.settings.command())
+        except ValueError:
+            self.painting.say(tr("The bridge command has a quote without its other half; mend it."))
+            return False
+        return True
 
     def form_for(self, document: Optional[CanvasDocument]) -> Form:
         """What the painter had set for this document; the last values for a new one."""

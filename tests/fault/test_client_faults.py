@@ -263,6 +263,28 @@ def test_a_bridge_started_by_hand_is_found_although_the_launcher_fails(
             ears.until_state(ConnectionState.CONNECTED)
 
 
+@pytest.mark.parametrize("script", [None, "import time; time.sleep(60)"])
+def test_another_command_is_used_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None
+) -> None:
+    """Also while the one before still comes up, or waits an hour for its next attempt."""
+    monkeypatch.setattr(client_module, "LAST_DELAY", 3600.0)
+    monkeypatch.setattr(finder, "LAUNCH_PATIENCE", 3600.0)
+    ears, good = Ears(), launcher(tmp_path)
+    words = [str(tmp_path / "gone")] if script is None else [sys.executable, "-c", script]
+    tried = Launcher(tmp_path, words)
+    with running(tmp_path, ears, tried) as client:
+        ears.until_state(
+            ConnectionState.FAILED if script is None else ConnectionState.STARTING_BRIDGE
+        )
+        tried.use(good.command())
+        client.try_now()
+        ears.until(messages.Welcome)
+        found = read_run_file(tmp_path)
+    assert found is not None
+    os.kill(found.pid, signal.SIGTERM)
+
+
 def test_a_run_file_that_outlived_its_bridge_does_not_stop_the_start_of_another(
     tmp_path: Path,
 ) -> None:

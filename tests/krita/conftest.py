@@ -25,11 +25,15 @@ from tests.krita.harness import (
     find,
 )
 
+TEST_LIMIT = 900.0
+"""Seconds: a Krita on a machine that does other things too is slow, and each wait in a test has its own limit."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.krita)
+            item.add_marker(pytest.mark.timeout(TEST_LIMIT))
 
 
 @pytest.fixture(scope="session")

@@ -94,9 +94,16 @@ class Document:
 
     def select_rectangle(self, x0: float, y0: float, x1: float, y1: float) -> None:
         """Ctrl+R and a drag from corner to corner."""
-        self.krita.press("ctrl+r")
-        self.krita.wait_until("tool_is_ready('KisToolSelectRectangular')")
+        self.krita.wait_until(self._rectangle_tool_is_taken)
         self._select(lambda: self.drag(_dense([(x0, y0), (x1, y1)], 25.0)))
+
+    def _rectangle_tool_is_taken(self) -> bool:
+        """Ctrl+R, again and again: a Krita that still draws what came before does not hear it."""
+        if not self.krita.evaluate("tool_is_ready('KisToolSelectRectangular')"):
+            self.krita.focus()
+            self.krita.press("ctrl+r")
+            time.sleep(0.3)
+        return bool(self.krita.evaluate("tool_is_ready('KisToolSelectRectangular')"))
 
     def select_lasso(self, positions: Sequence[Position]) -> None:
         """The freehand selection tool, round the positions and back to the first."""

@@ -19,8 +19,9 @@ from .document import Document
 from .home import Home
 from .install import KritaInstall
 
-START_LIMIT = 120.0  # seconds; a first start on a busy machine takes most of a minute
-QUIT_LIMIT = 20.0
+START_LIMIT = 240.0  # seconds; a first start on a busy machine takes most of a minute
+QUIT_LIMIT = 60.0
+WAIT_LIMIT = 90.0
 
 
 class HarnessError(AssertionError):
@@ -152,7 +153,7 @@ class Krita:
         return self.agent.evaluate(code, timeout)
 
     def wait_until(
-        self, expression: str | Callable[[], Any], timeout: float = 20.0, every: float = 0.05
+        self, expression: str | Callable[[], Any], timeout: float = WAIT_LIMIT, every: float = 0.05
     ) -> Any:
         """Poll Python in Krita (a string) or here (a callable) until true; its value comes back."""
         probe = expression if callable(expression) else lambda: self.agent.evaluate(str(expression))
@@ -215,7 +216,7 @@ class Krita:
         self._await(
             f"{combination} triggers {action}",
             lambda: self.agent.call("triggered", action) > before,
-            10.0,
+            WAIT_LIMIT,
             0.02,
         )
 

@@ -1,0 +1,118 @@
+"""Painting on while a picture is made: the brush does not wait for it, and paints the same pixels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import pytest
+
+from tests.krita.harness import BridgeDocker, Document, HostBridge, Krita, KritaInstall
+from tests.krita.harness.previewing import PreviewingBridge
+
+SIDE = 1024
+ROUNDS = 3
+STROKES = (
+    ((80, 100), (900, 100)),
+    ((100, 200), (100, 900)),
+    ((300, 300), (900, 900)),
+)
+"""Straight ones: of a bend, Krita paints what it was free to see of the pointer, also while nothing else happens."""
+
+POINTS = 24
+PAUSE = 1.0
+"""Seconds between two strokes. Pictures are put onto the canvas only in the pauses: the test needs some."""
+
+MOST_WAIT = 5.0
+"""How many times longer than without a job an event of the pen may wait. Measured with Krita 5.1.5 on one busy core: 1.5
+to 2 times, and 10 times with 200 ms spent in the UI thread for each preview."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of the strokes: the layer's pixels, and how long the UI thread was away meanwhile, ms."""
+
+    pixels: np.ndarray
+    gaps: list[float]
+
+    @property
+    def wait(self) -> float:
+        """The time in ms that an event at any moment waits for the UI thread, on average."""
+        return sum(gap * gap for gap in self.gaps) / (2 * sum(self.gaps))
+
+
+@dataclass(frozen=True)
+class Easel:
+    krita: Krita
+    docker: BridgeDocker
+    bridge: PreviewingBridge
+
+    def document(self) -> Document:
+        """An empty one, all of it selected, with a brush in hand."""
+        document = self.krita.new_document(SIDE, SIDE)
+        document.select_exactly(0, 0, SIDE, SIDE)
+        self.krita.agent.call("set_brush", "b) Basic-5", 30.0, [40, 90, 180])
+        self.krita.agent.call("take_tool", "KritaShape/KisToolBrush")
+        self.docker.write("a lake")
+        return document
+
+    def draw(self, document: Document, strokes: object = STROKES) -> None:
+        for start, end in strokes:
+            document.drag([(x, y) for x, y in np.linspace(start, end, POINTS)])
+            time.sleep(PAUSE)
+
+    def draw_undisturbed(self) -> Drawn:
+        document = self.document()
+        with self.krita.ui_gaps() as gaps:
+            self.draw(document)
+        return self._drawn(document, gaps)
+
+    def draw_while_generating(self) -> Drawn:
+        """The same strokes, between the first preview and the result; the last one may be after it."""
+        document = self.document()
+        jobs = self.bridge.jobs()
+        self.docker.generate()
+        submit = self.bridge.wait_for_job(jobs + 1)
+        with self.krita.ui_gaps() as gaps:
+            with self.bridge.previews(submit):
+                self.docker.wait_for_preview(document, "a lake")
+                self.draw(document, STROKES[:-1])
+            self.bridge.finish(submit)
+            self.draw(document, STROKES[-1:])
+        self.docker.wait_for_result(document, "a lake")
+        return self._drawn(document, gaps)
+
+    def _drawn(self, document: Document, gaps: list[float]) -> Drawn:
+        document.settle()
+        drawn = Drawn(document.layer_pixels("Background"), list(gaps))
+        document.close()
+        return drawn
+
+
+@pytest.fixture
+def easel(krita_install: KritaInstall) -> Iterator[Easel]:
+    """A Krita of its own: its bridge holds every job for as long as the strokes take."""
+    with (
+        HostBridge(krita_install, presets=False) as host,
+        PreviewingBridge(host.home) as bridge,
+        Krita(krita_install, host.prepare) as krita,
+    ):
+        docker = BridgeDocker(krita)
+        docker.make_room()
+        docker.wait_until_connected()
+        yield Easel(krita, docker, bridge)
+        assert not krita.exceptions()
+
+
+def test_the_brush_does_not_wait_for_a_job_and_paints_the_same(easel: Easel) -> None:
+    waits = []
+    for _ in range(ROUNDS):
+        undisturbed, generating = easel.draw_undisturbed(), easel.draw_while_generating()
+        assert len(np.unique(undisturbed.pixels)) > 2, "the strokes left nothing on the layer"
+        assert np.array_equal(undisturbed.pixels, generating.pixels), "a stroke came out different"
+        waits.append((undisturbed.wait, generating.wait))
+    alone, beside = (median(times) for times in zip(*waits, strict=True))
+    assert beside < MOST_WAIT * alone, f"an event of the pen waits, alone and beside a job: {waits}"
