@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import secrets
@@ -151,7 +152,8 @@ class RawSocket:
         await (self.raw.send_str(data) if isinstance(data, str) else self.raw.send_bytes(data))
 
     async def receive(self) -> str | bytes:
-        message = await self.raw.receive(PATIENCE)
+        async with asyncio.timeout(PATIENCE):  # `receive` would begin afresh with every ping
+            message = await self.raw.receive()
         assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
         return message.data
 

@@ -17,7 +17,7 @@ from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.messages import Accepted, Ended, Fault, Result
 from krita_plugin.krita_bridge.wire.runfile import RunFile
-from tests.bridge_process import BridgeProcess, client, submit
+from tests.bridge_process import bridge_process, client, submit
 
 IMAGE = ("image", Tensor((8, 16, 4), bytes(8 * 16 * 4)))
 VALID = frames.join(Frame(messages.dumps(submit("job")), dict([IMAGE])))
@@ -100,11 +100,9 @@ def test_reading_gives_a_checked_message_or_one_sentence(data: str | bytes) -> N
 
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFile]:
-    process = BridgeProcess(tmp_path_factory.mktemp("home"))
-    try:
+    """One for all examples."""
+    with bridge_process(tmp_path_factory.mktemp("home")) as process:
         yield process.wait_until_listening()
-    finally:
-        process.kill()
 
 
 def encodable(data: str | bytes) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,24 +17,11 @@ from bridge.models.load import load
 from bridge.models.weights import read_header
 from bridge.presets import ModelFile, ModelFolder
 from tests.single_file import write_single_file
-from tests.tiny_models import make_tiny_sd15
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KRITA_BRIDGE_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_sd15(tmp_path_factory.mktemp("tiny") / "sd15")
-
-
-@pytest.fixture
-def model(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "model"))
+pytestmark = pytest.mark.usefixtures("bridge_home")
 
 
 def header_size(data: bytes) -> int:
@@ -43,61 +29,60 @@ def header_size(data: bytes) -> int:
 
 
 @pytest.mark.parametrize("sixtyfourth", range(64))
-def test_weights_cut_anywhere_are_corrupt(model: Path, sixtyfourth: int) -> None:
-    path = model / UNET
+def test_weights_cut_anywhere_are_corrupt(own_sd15: Path, sixtyfourth: int) -> None:
+    path = own_sd15 / UNET
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * sixtyfourth // 64])
     with pytest.raises(BridgeError) as caught:
-        load(ModelFolder(model), "cpu")
+        load(ModelFolder(own_sd15), "cpu")
     assert caught.value.code is Code.MODEL_CORRUPT
     assert str(path) in caught.value.message
 
 
 @pytest.mark.parametrize("sixtyfourth", range(0, 64, 7))
 def test_a_single_file_cut_anywhere_is_corrupt(
-    pristine: Path, tmp_path: Path, sixtyfourth: int
+    sd15: Path, tmp_path: Path, sixtyfourth: int
 ) -> None:
-    path = write_single_file(pristine, tmp_path / "model.safetensors")
+    path = write_single_file(sd15, tmp_path / "model.safetensors")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * sixtyfourth // 64])
     with pytest.raises(BridgeError) as caught:
-        load(ModelFile(path, pristine), "cpu")
+        load(ModelFile(path, sd15), "cpu")
     assert caught.value.code is Code.MODEL_CORRUPT
 
 
-def test_every_cut_within_the_header_is_corrupt(model: Path) -> None:
-    path = model / "vae" / "diffusion_pytorch_model.safetensors"
+def test_every_cut_within_the_header_is_corrupt(own_sd15: Path) -> None:
+    path = own_sd15 / "vae" / "diffusion_pytorch_model.safetensors"
     whole = path.read_bytes()
     for length in range(0, header_size(whole), 97):
         path.write_bytes(whole[:length])
         with pytest.raises(BridgeError) as caught:
-            inspect_folder(model)
+            inspect_folder(own_sd15)
         assert caught.value.code is Code.MODEL_CORRUPT
 
 
-def test_more_bytes_than_promised_are_corrupt(model: Path) -> None:
-    with (model / UNET).open("ab") as file:
+def test_more_bytes_than_promised_are_corrupt(own_sd15: Path) -> None:
+    with (own_sd15 / UNET).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(BridgeError) as caught:
-        inspect_folder(model)
+        inspect_folder(own_sd15)
     assert caught.value.code is Code.MODEL_CORRUPT
 
 
 def test_a_flipped_byte_in_the_header_is_a_model_or_a_model_error(
-    pristine: Path, tmp_path: Path
+    own_sd15: Path,
 ) -> None:
     """A flip may leave a header that is whole; loading then says which weight it cannot place."""
-    model = Path(shutil.copytree(pristine, tmp_path / "model"))
-    path = model / UNET
+    path = own_sd15 / UNET
     whole = path.read_bytes()
     seen = set()
     for number, position in enumerate(range(0, header_size(whole), 331)):
         flipped = bytes([whole[position] ^ 0x15])
         path.write_bytes(whole[:position] + flipped + whole[position + 1 :])
         try:
-            inspect_folder(model)
+            inspect_folder(own_sd15)
             if number % 9 == 0:
-                load(ModelFolder(model), "cpu")
+                load(ModelFolder(own_sd15), "cpu")
         except BridgeError as error:
             seen.add(error.code)
     assert seen == {Code.MODEL_CORRUPT}
@@ -161,31 +146,31 @@ def test_any_bytes_are_weights_or_an_error_of_ours(
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN']
 )
-def test_a_broken_configuration_is_corrupt(model: Path, name: str, content: bytes) -> None:
-    (model / name).write_bytes(content)
+def test_a_broken_configuration_is_corrupt(own_sd15: Path, name: str, content: bytes) -> None:
+    (own_sd15 / name).write_bytes(content)
     with pytest.raises(BridgeError) as caught:
-        inspect_folder(model)
+        inspect_folder(own_sd15)
     assert caught.value.code is Code.MODEL_CORRUPT
-    assert str(model / name) in caught.value.message
+    assert str(own_sd15 / name) in caught.value.message
 
 
 @pytest.mark.parametrize("class_name", ["FluxTransformer2DModel", "os.system", "", 7, None])
 def test_a_class_that_is_not_on_the_list_is_never_looked_up(
-    model: Path, class_name: object
+    own_sd15: Path, class_name: object
 ) -> None:
-    path = model / "unet" / "config.json"
+    path = own_sd15 / "unet" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "_class_name": class_name}))
     with pytest.raises(BridgeError) as caught:
-        inspect_folder(model)
+        inspect_folder(own_sd15)
     assert caught.value.code is Code.BAD_INPUT
 
 
 def test_weights_of_a_format_that_torch_cannot_compute_in_are_an_error_of_ours(
-    model: Path,
+    own_sd15: Path,
 ) -> None:
     tensors = {"conv_in.weight": torch.zeros(4, dtype=torch.int64)}
-    save_file(tensors, model / UNET, {"format": "pt"})
+    save_file(tensors, own_sd15 / UNET, {"format": "pt"})
     with pytest.raises(BridgeError) as caught:
-        load(ModelFolder(model), "cpu")
+        load(ModelFolder(own_sd15), "cpu")
     assert caught.value.code is Code.MODEL_CORRUPT

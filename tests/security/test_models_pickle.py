@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,24 +17,11 @@ import bridge
 from bridge.errors import BridgeError, Code
 from bridge.models.load import load
 from bridge.presets import ModelFile, ModelFolder
-from tests.tiny_models import make_tiny_sd15
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KRITA_BRIDGE_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_sd15(tmp_path_factory.mktemp("tiny") / "sd15")
-
-
-@pytest.fixture
-def model(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "model"))
+pytestmark = pytest.mark.usefixtures("bridge_home")
 
 
 @pytest.fixture
@@ -103,32 +89,32 @@ def test_a_pickled_checkpoint_is_refused_by_name_and_by_content(
     [UNET, "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"],
 )
 def test_a_pickle_under_a_weights_name_is_refused(
-    canary: Canary, part: str, model: Path, mark: Path
+    canary: Canary, part: str, own_sd15: Path, mark: Path
 ) -> None:
-    (model / part).write_bytes(canary(mark))
+    (own_sd15 / part).write_bytes(canary(mark))
     with pytest.raises(BridgeError) as caught:
-        load(ModelFolder(model), "cpu")
+        load(ModelFolder(own_sd15), "cpu")
     assert caught.value.code is Code.MODEL_UNSAFE
     assert not mark.exists()
 
 
 @pytest.mark.parametrize("canary", CANARIES)
-def test_a_folder_of_pickles_is_refused(canary: Canary, model: Path, mark: Path) -> None:
-    for path in list(model.glob("*/*.safetensors")):
+def test_a_folder_of_pickles_is_refused(canary: Canary, own_sd15: Path, mark: Path) -> None:
+    for path in list(own_sd15.glob("*/*.safetensors")):
         stem = "pytorch_model" if path.parent.name == "text_encoder" else path.stem
         path.with_name(f"{stem}.bin").write_bytes(canary(mark))
         path.unlink()
     with pytest.raises(BridgeError) as caught:
-        load(ModelFolder(model), "cpu")
+        load(ModelFolder(own_sd15), "cpu")
     assert caught.value.code is Code.MODEL_UNSAFE
     assert not mark.exists()
 
 
-def test_pickles_beside_good_weights_are_left_alone(model: Path, mark: Path) -> None:
-    for path in list(model.glob("*/*.safetensors")):
+def test_pickles_beside_good_weights_are_left_alone(own_sd15: Path, mark: Path) -> None:
+    for path in list(own_sd15.glob("*/*.safetensors")):
         path.with_suffix(".bin").write_bytes(newer(mark))
-    (model / "text_encoder" / "pytorch_model.bin").write_bytes(newer(mark))
-    assert load(ModelFolder(model), "cpu").name == "model"
+    (own_sd15 / "text_encoder" / "pytorch_model.bin").write_bytes(newer(mark))
+    assert load(ModelFolder(own_sd15), "cpu").name == "own"
     assert not mark.exists()
 
 
@@ -143,27 +129,27 @@ def test_pickles_beside_good_weights_are_left_alone(model: Path, mark: Path) -> 
     ],
 )
 def test_an_index_of_shards_leads_to_no_pickle_and_nowhere_else(
-    shard: str, model: Path, mark: Path
+    shard: str, own_sd15: Path, mark: Path
 ) -> None:
-    path = model / UNET
+    path = own_sd15 / UNET
     index = path.with_name(f"{path.name}.index.json")
     path.unlink()
     index.write_text(json.dumps({"metadata": {}, "weight_map": {"conv_in.weight": shard}}))
     if "/" not in shard and "\\" not in shard:
         (index.parent / shard).write_bytes(newer(mark))
     with pytest.raises(BridgeError) as caught:
-        load(ModelFolder(model), "cpu")
+        load(ModelFolder(own_sd15), "cpu")
     assert caught.value.code is Code.MODEL_UNSAFE
     assert not mark.exists()
 
 
-def test_an_adapter_beside_the_text_encoder_is_refused(model: Path, mark: Path) -> None:
+def test_an_adapter_beside_the_text_encoder_is_refused(own_sd15: Path, mark: Path) -> None:
     """transformers would load it along with the model, from a pickle if need be."""
-    folder = model / "text_encoder"
+    folder = own_sd15 / "text_encoder"
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
     (folder / "adapter_model.bin").write_bytes(newer(mark))
     with pytest.raises(BridgeError, match="adapter"):
-        load(ModelFolder(model), "cpu")
+        load(ModelFolder(own_sd15), "cpu")
     assert not mark.exists()
 
 
@@ -176,14 +162,14 @@ def test_an_adapter_beside_the_text_encoder_is_refused(model: Path, mark: Path) 
     ],
 )
 def test_code_that_comes_with_a_model_never_runs(
-    config: str, key: str, model: Path, mark: Path
+    config: str, key: str, own_sd15: Path, mark: Path
 ) -> None:
-    path = model / config
+    path = own_sd15 / config
     code = f"open({str(mark)!r}, 'w')\nclass Own: pass\n"
     (path.parent / "own.py").write_text(code)
     mapping = {"AutoModel": "own.Own", "AutoTokenizer": ["own.Own", "own.Own"]}
     path.write_text(json.dumps({**json.loads(path.read_text()), key: mapping}))
-    load(ModelFolder(model), "cpu")
+    load(ModelFolder(own_sd15), "cpu")
     assert not mark.exists()
 
 

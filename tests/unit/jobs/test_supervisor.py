@@ -16,6 +16,7 @@ from bridge.jobs import supervisor as module
 from bridge.jobs.supervisor import DEATHS_IN_A_ROW, Supervisor, WorkerExit
 from krita_plugin.krita_bridge.wire.frames import Frame
 from krita_plugin.krita_bridge.wire.messages import EngineState, EngineStatus, Message
+from tests.bridge_process import PATIENCE
 
 SPEAKS = """
 import os, sys, time
@@ -58,7 +59,7 @@ class Listener:
         await self._until(lambda: len(self.said) >= count)
 
     async def _until(self, condition: object) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not condition():  # type: ignore[operator]
                 self.changed.clear()
                 await self.changed.wait()
@@ -72,7 +73,7 @@ async def supervising(program: str, listener: Listener) -> AsyncIterator[Supervi
         yield supervisor
     finally:
         await supervisor.stop()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +148,7 @@ async def test_a_program_that_does_not_exist_is_a_crash_loop_not_an_error(tmp_pa
     await listener.until_exits(DEATHS_IN_A_ROW)
     assert listener.exits[-1].gave_up
     await supervisor.stop()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, PATIENCE)
 
 
 async def test_stderr_goes_to_the_log_line_by_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 
@@ -10,6 +11,7 @@ from websockets.frames import Frame, Opcode
 
 from krita_plugin.krita_bridge import flow
 from krita_plugin.krita_bridge.flow import Inbox, PatientReader, Writer
+from tests.bridge_process import PATIENCE
 
 
 @given(st.lists(st.binary(max_size=40), max_size=30), st.lists(st.integers(0, 60), max_size=6))
@@ -73,7 +75,7 @@ def test_a_reader_that_waits_for_room_is_woken_by_the_end() -> None:
     thread = threading.Thread(target=put_one_more)
     thread.start()
     inbox.close()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert ended == [EOFError]
 
 
@@ -89,7 +91,7 @@ def test_a_writer_keeps_order_and_makes_senders_wait_for_room() -> None:
     received = b""
     while len(received) < 20 * 300_000:
         received += far.recv(1 << 20)
-    waiting.join(10)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
     assert received == b"".join(pieces)
     writer.put(b"")
@@ -102,4 +104,6 @@ def test_a_writer_whose_socket_is_gone_lets_senders_go() -> None:
     writer.put(bytes(8 << 20))
     far.close()
     writer.wait_for_room()
-    assert near.recv(1) == b""
+    # A reset is heard when the other end had something unread and the writer has not heard of it yet.
+    with contextlib.suppress(ConnectionResetError):
+        assert near.recv(1) == b""

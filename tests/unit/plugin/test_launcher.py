@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from krita_plugin.krita_bridge.launcher import (
     environment,
 )
 from krita_plugin.krita_bridge.wire.runfile import HOME_VARIABLE
+from tests.bridge_process import PATIENCE, wait_for
 
 SERVE = ["serve", "--idle-minutes", "15"]
 
@@ -79,7 +79,7 @@ def test_a_program_that_is_gone_is_told(tmp_path: Path) -> None:
 def test_what_a_failed_bridge_said_last_is_handed_on(tmp_path: Path) -> None:
     script = "import sys; print('first'); print('no room\\x1b[2J', file=sys.stderr); sys.exit(3)"
     launched = Launcher(tmp_path / "home", [sys.executable, "-c", script]).start()
-    launched.process.wait(20)
+    launched.process.wait(PATIENCE)
     assert launched.failure() == "The bridge ended at once: no room[2J"
 
 
@@ -88,14 +88,11 @@ def test_a_bridge_that_runs_has_not_failed_and_is_on_its_own(tmp_path: Path) -> 
     script = (
         "import os, pathlib, time; home = pathlib.Path(os.environ['KRITA_BRIDGE_HOME']); "
         "(home / 'session.part').write_text(f'{os.getsid(0)} {os.getcwd()}'); "
-        "(home / 'session.part').rename(home / 'session'); time.sleep(60)"
+        "(home / 'session.part').rename(home / 'session'); time.sleep(3600)"
     )
     launched = Launcher(home, [sys.executable, "-c", script]).start()
     try:
-        until = time.monotonic() + 20
-        while not (home / "session").exists():
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_for((home / "session").exists)
         assert launched.failure() is None
         session, folder = (home / "session").read_text().split(" ", 1)
         assert int(session) != os.getsid(0)

@@ -29,7 +29,8 @@ from krita_plugin.krita_bridge.wire.messages import (
     Result,
     ResultFacts,
 )
-from tests.bridge_process import submit
+from tests.bridge_process import PATIENCE, submit
+from tests.unit.server.drained import everything
 
 FACTS = ResultFacts("", "", "p", 1, 1.0, 2, 2, 1.0, "s", "m", "", 8, 8, 0.1, "0")
 READY = EngineStatus(EngineState.READY, "Ready.")
@@ -76,13 +77,8 @@ class Bench:
         return Result(job, order.bounds, order.canvas, FACTS, "")
 
     async def news(self) -> list[object]:
-        items: list[object] = []
-        try:
-            while True:
-                item = await asyncio.wait_for(self.outbox.next(), 0.02)
-                items.append(messages.loads(item) if isinstance(item, str) else item)
-        except TimeoutError:
-            return [item for item in items if not isinstance(item, EngineStatus)]
+        items = await everything(self.outbox)
+        return [item for item in items if not isinstance(item, EngineStatus)]
 
 
 @pytest.fixture
@@ -111,7 +107,7 @@ async def test_a_result_is_announced_only_when_it_is_saved(
     save = bench.store.save
 
     def slow(*arguments: object) -> object:
-        asyncio.run_coroutine_threadsafe(saved.wait(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(saved.wait(), loop).result(PATIENCE)
         return save(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench.store, "save", slow)

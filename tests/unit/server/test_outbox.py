@@ -20,16 +20,8 @@ from krita_plugin.krita_bridge.wire.messages import (
     Progress,
     Unknown,
 )
-
-
-async def everything(outbox: Outbox) -> list[object]:
-    items: list[object] = []
-    try:
-        while True:
-            item = await asyncio.wait_for(outbox.next(), 0.01)
-            items.append(messages.loads(item) if isinstance(item, str) else item)
-    except TimeoutError:
-        return items
+from tests.bridge_process import PATIENCE
+from tests.unit.server.drained import everything
 
 
 async def test_answers_keep_their_order_and_none_is_dropped() -> None:
@@ -118,7 +110,7 @@ async def test_too_many_answers_hold_back_the_next_question_until_they_are_read(
     await asyncio.sleep(0.01)
     assert not room.done()
     await outbox.next()
-    await asyncio.wait_for(room, 1)
+    await asyncio.wait_for(room, PATIENCE)
 
 
 async def test_next_waits_for_something() -> None:
@@ -127,4 +119,4 @@ async def test_next_waits_for_something() -> None:
     await asyncio.sleep(0.01)
     assert not waiting.done()
     outbox.put(Unknown("a"))
-    assert messages.loads(str(await asyncio.wait_for(waiting, 1))) == Unknown("a")
+    assert messages.loads(str(await asyncio.wait_for(waiting, PATIENCE))) == Unknown("a")

@@ -31,7 +31,14 @@ from krita_plugin.krita_bridge.wire.messages import (
     Unknown,
 )
 from krita_plugin.krita_bridge.wire.runfile import RunFile
-from tests.bridge_process import BareClient, BridgeProcess, client, connected, submit
+from tests.bridge_process import (
+    BareClient,
+    BridgeProcess,
+    bridge_process,
+    client,
+    connected,
+    submit,
+)
 
 NAMES = (f"client-{number}" for number in itertools.count())
 
@@ -42,12 +49,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bridge(home: Path) -> Iterator[RunFile]:
-    process = BridgeProcess(home)
-    try:
-        yield process.wait_until_listening()
-    finally:
-        process.kill()
+def process(home: Path) -> Iterator[BridgeProcess]:
+    """One bridge for all: `bridge` is its run file."""
+    with bridge_process(home) as running:
+        yield running
 
 
 async def finish(painter: BareClient, job: Submit) -> tuple[Result, Frame]:
@@ -65,29 +70,38 @@ async def test_welcome_tells_presets_status_and_nothing_kept(bridge: RunFile) ->
         assert painter.welcome.unacknowledged == ()
 
 
-async def test_a_job_is_accepted_steps_with_previews_and_ends_in_its_result(
-    bridge: RunFile,
+async def test_a_job_is_accepted_steps_and_ends_in_its_result(
+    bridge: RunFile, tmp_path: Path
 ) -> None:
+    go = tmp_path / "go"
     async with client(bridge, next(NAMES)) as painter:
-        await painter.send(submit("whole", "steps=3 pause=0.12", document="note"))
-        kinds, progress, previews = [], [], []
+        await painter.send(submit("whole", f"steps=3 pause=0.12 hold={go}", document="note"))
+        kinds, steps = [], []
         while True:
-            message, frame = await painter.receive()
+            message, _ = await painter.receive()
             kinds.append(type(message))
             if isinstance(message, Progress):
-                progress.append((message.step, message.steps))
+                steps.append(message.step)
+                assert message.steps == 3
                 assert message.seconds_left is not None and message.seconds_left >= 0
-            if isinstance(message, Preview):
-                previews.append(message.step)
-                assert frame.tensors["image"].shape == (8, 16, 4)
+                if message.step == 2:  # no later one can take its place: the job waits
+                    go.touch()
             if isinstance(message, Result):
                 break
         first = next(kind for kind in kinds if kind is not EngineStatus)
         assert first is Accepted
-        assert progress == [(1, 3), (2, 3), (3, 3)]
-        assert previews and set(previews) <= {1, 2}
+        assert 2 in steps and steps == sorted(set(steps))
         assert message.document == "note" and message.facts.steps == 3
         assert message.facts.seconds >= 3 * 0.12
+
+
+async def test_previews_show_the_job_before_its_last_step(bridge: RunFile) -> None:
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(submit("seen", "steps=1000 pause=0.05"))
+        message, frame = await painter.until(Preview, Result)
+        assert isinstance(message, Preview) and message.step < 1000
+        assert frame.tensors["image"].shape == (8, 16, 4)
+        await painter.send(Cancel("seen"))
 
 
 async def test_pixels_are_bgra_both_ways_and_only_the_mask_is_painted(bridge: RunFile) -> None:
@@ -155,16 +169,17 @@ async def test_a_result_is_kept_until_acknowledged_across_connections(
     assert not path.exists()
 
 
-async def test_a_running_job_outlives_its_connection_and_is_resumed(bridge: RunFile) -> None:
-    name = next(NAMES)
+async def test_a_running_job_outlives_its_connection_and_is_resumed(
+    bridge: RunFile, tmp_path: Path
+) -> None:
+    name, go = next(NAMES), tmp_path / "go"
     async with client(bridge, name) as painter:
-        await painter.send(submit("long", "steps=8 pause=0.1"))
+        await painter.send(submit("long", f"hold={go}"))
         await painter.until(Progress)
     async with client(bridge, name) as painter:
         await painter.send(Resume(("long",)))
-        assert isinstance((await painter.receive())[0], (Accepted, EngineStatus))
-        message, _ = await painter.until(Progress, Result)
-        assert isinstance(message, Progress)
+        assert isinstance((await painter.until(Accepted, Unknown, Result))[0], Accepted)
+        go.touch()
         await painter.until(Result)
 
 
@@ -184,14 +199,17 @@ async def test_cancelling_a_running_job_is_answered_at_once_and_frees_the_worker
         assert late == []
 
 
-async def test_cancelling_a_waiting_job_takes_it_out_of_the_line(bridge: RunFile) -> None:
+async def test_cancelling_a_waiting_job_takes_it_out_of_the_line(
+    bridge: RunFile, tmp_path: Path
+) -> None:
     async with client(bridge, next(NAMES)) as painter:
-        await painter.send(submit("first", "steps=5 pause=0.1"))
+        await painter.send(submit("first", f"hold={tmp_path / 'go'}"))
         await painter.send(submit("second"))
         await painter.send(submit("third"))
         await painter.send(Cancel("second"))
         ended, _ = await painter.until(Ended)
         assert isinstance(ended, Ended) and ended.job == "second"
+        (tmp_path / "go").touch()
         jobs = [m.job for m in [(await painter.until(Result))[0] for _ in range(2)]]  # type: ignore[union-attr]
         assert jobs == ["first", "third"]
 
@@ -232,35 +250,42 @@ async def test_what_libraries_print_breaks_no_frame(bridge: RunFile) -> None:
         await finish(painter, submit("noisy", "noise steps=3"))
 
 
-async def test_the_line_is_told_as_it_moves(bridge: RunFile) -> None:
+async def test_the_line_is_told_as_it_moves(bridge: RunFile, tmp_path: Path) -> None:
     async with client(bridge, next(NAMES)) as painter:
+
+        async def told(count: int) -> dict[str, int]:
+            answers = [(await painter.until(Accepted))[0] for _ in range(count)]
+            return {m.job: m.position for m in answers if isinstance(m, Accepted)}
+
         for job in "abc":
-            await painter.send(submit(f"line-{job}", "steps=3 pause=0.1"))
-        positions: dict[str, list[int]] = {}
-        left = 3
-        while left:
-            message, _ = await painter.receive()
-            if isinstance(message, Accepted):
-                positions.setdefault(message.job, []).append(message.position)
-            left -= isinstance(message, Result)
-        assert positions == {"line-a": [0], "line-b": [1, 0], "line-c": [2, 1, 0]}
+            await painter.send(submit(job, f"hold={tmp_path / job}"))
+        assert await told(3) == {"a": 0, "b": 1, "c": 2}
+        (tmp_path / "a").touch()
+        assert await told(2) == {"b": 0, "c": 1}
+        (tmp_path / "b").touch()
+        assert await told(1) == {"c": 0}
+        (tmp_path / "c").touch()
 
 
-async def test_two_clients_take_turns_and_never_meet(bridge: RunFile) -> None:
+async def test_two_clients_take_turns_and_never_meet(bridge: RunFile, tmp_path: Path) -> None:
     greedy, modest = next(NAMES), next(NAMES)
+    first, turn = tmp_path / "first", tmp_path / "turn"
     async with client(bridge, greedy) as many, client(bridge, modest) as one:
         for number in range(6):
-            await many.send(submit(f"job-{number}", "steps=2 pause=0.05", seed=1))
+            await many.send(submit(f"job-{number}", f"hold={first}", seed=1))
         await many.sync()
-        await one.send(submit("job-3", "steps=2 pause=0.05", seed=2))
+        await one.send(submit("job-3", f"hold={turn}", seed=2))
         await one.send(Resume(("job-0",)))
         assert (await one.until(Unknown))[0] == Unknown("job-0")
         await one.send(Cancel("job-5"))
         assert (await one.until(Unknown, Ended))[0] == Unknown("job-5")
+        first.touch()
+        await one.until(Progress)
+        done = sum(isinstance(m, Result) for m in await many.sync())
+        assert done <= 2, "the second client did not wait behind all six"
+        turn.touch()
         _, frame = await one.until(Result)
         assert bytes(frame.tensors["image"].data)[0] == 2
-        done = sum(isinstance(m, Result) for m in await many.sync())
-        assert done <= 3, "the second client did not wait behind all six"
         await one.send(Acknowledge("job-0"))
         assert not any(isinstance(m, Preview) for m in await one.sync())
         for _ in range(6 - done):
