@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from krita_plugin.krita_bridge.wire import frames, limits, messages, proof, runfile
+from krita_plugin.krita_bridge.wire.modes import Mode
 from tests.bridge_process import PATIENCE
 
 PRESET = messages.PresetInfo("embedded", "Embedded", "embedded", 64, 4, 3.0, "euler")
@@ -203,12 +204,15 @@ def facts_of(submit: messages.Submit) -> messages.ResultFacts:
         strength=request.strength,
         steps=request.steps or 2,
         steps_run=2,
-        guidance=3.0,
-        scheduler="euler",
+        guidance=PRESET.guidance if request.guidance is None else request.guidance,
+        scheduler=request.scheduler or PRESET.scheduler,
         model="fake",
         model_sha256="0" * 64,
         width=submit.bounds.width,
         height=submit.bounds.height,
         seconds=0.0,
         version="0",
+        mode=request.mode or Mode.FILL,
+        clip_skip=request.clip_skip or 1,
+        guidance_rescale=request.guidance_rescale or 0.0,
     )

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.commands.paint_arguments import EXAMPLE, add_arguments
+from bridge.commands.recipes import fill_in, find_preset, read_recipe_file
 from bridge.errors import BridgeError, Code
+from bridge.sampler_names import LABELS
+from krita_plugin.krita_bridge.recipe import texts as recipe_texts
 from krita_plugin.krita_bridge.wire import limits, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.modes import (
@@ -37,20 +40,28 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
 
     _check(arguments)
     with ProgressBar() as bar:
+        recipe = None
+        if arguments.settings_from is not None:
+            recipe = read_recipe_file(arguments.settings_from)
+            fill_in(arguments, recipe, bar.say)
         ground = _read(arguments, bar)
         request = _request(arguments, ground)
         album = _Album(arguments.previews)
         on_preview = album.add if arguments.previews is not None else None
         with open_session(home, Listener(bar.say, bar.step, on_preview)) as session:
+            if recipe is not None and not request.preset:
+                found = find_preset(recipe, session.welcome.presets, bar.say)
+                request = replace(request, preset=found)
             if ground is None:
-                ground = _new(arguments, session)
+                ground = _new(arguments, session, request.preset)
             for number in range(1, arguments.count + 1):
                 names = _Names(arguments, number)
                 album.folder = names.previews
                 finished = _paint(session, request, ground, album)
                 if album.folder is not None:
                     album.add(finished.facts.steps_run, finished.bounds, finished.layer)
-                paths = _write(names, finished, ground)
+                texts = _texts(finished, ground.canvas) if arguments.embed_settings else None
+                paths = _write(names, finished, ground, texts)
                 session.acknowledge(finished)
                 bar.finish()
                 _report(arguments, names, finished, ground.canvas, [*paths, *album.paths])
@@ -133,10 +144,10 @@ def _read(arguments: argparse.Namespace, bar: ProgressBar) -> Ground | None:
     return ground if arguments.expand is None else ground.grown(arguments.expand)
 
 
-def _new(arguments: argparse.Namespace, session: Session) -> Ground:
+def _new(arguments: argparse.Namespace, session: Session, preset: str) -> Ground:
     from bridge.commands.ground import Ground
 
-    native = session.preset(arguments.preset).native
+    native = session.preset(preset).native
     return Ground(arguments.size or Extent(native, native))
 
 
@@ -159,6 +170,8 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             guidance=arguments.guidance,
             scheduler=arguments.scheduler,
             mode=mode,
+            clip_skip=arguments.clip_skip,
+            guidance_rescale=arguments.guidance_rescale,
             blend=Blend(arguments.blend),
             match_colors=arguments.match_colors,
         )
@@ -197,7 +210,15 @@ def _paint(
     return session.paint(request, ground.canvas, bounds, image, mask)
 
 
-def _write(names: _Names, finished: Finished, ground: Ground) -> list[Path]:
+def _texts(finished: Finished, canvas: Extent) -> dict[str, str]:
+    """What a PNG tells of how it was made."""
+    scheduler = finished.facts.scheduler
+    return recipe_texts(finished.facts, LABELS.get(scheduler, scheduler), canvas, finished.bounds)
+
+
+def _write(
+    names: _Names, finished: Finished, ground: Ground, texts: dict[str, str] | None
+) -> list[Path]:
     import numpy as np
 
     from bridge.commands.pictures import lay_over, write_picture
@@ -209,12 +230,12 @@ def _write(names: _Names, finished: Finished, ground: Ground) -> list[Path]:
     if names.layer is not None:
         whole, part = blank(), finished.bounds
         whole[part.y : part.bottom, part.x : part.right] = finished.layer
-        write_picture(names.layer, whole)
+        write_picture(names.layer, whole, texts=texts)
         written.append(names.layer)
     if names.out is not None:
         pixels = blank() if ground.pixels is None else ground.pixels.copy()
         lay_over(finished.layer, finished.bounds, pixels)
-        write_picture(names.out, pixels, opaque_kind=ground.opaque_kind)
+        write_picture(names.out, pixels, opaque_kind=ground.opaque_kind, texts=texts)
         written.insert(0, names.out)
     return written
 

@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--steps", int, "steps of the sampler"),
         ("--guidance", float, "guidance scale"),
         ("--scheduler", str, "name of the scheduler"),
+        ("--clip-skip", int, "1 to 12: the text encoder's layer, counted from the last; 1 is none"),
+        ("--guidance-rescale", float, "0 to 1: takes back the contrast of a high guidance"),
     ):
         parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
     parser.add_argument(
@@ -79,6 +81,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="undo what the model does to the colours around the selection (default: yes)",
     )
     parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
+    parser.add_argument(
+        "--settings-from",
+        type=Path,
+        metavar="FILE",
+        help="a PNG that tells how it was made (by us or A1111's web UI), or a .txt of that: "
+        "its prompt, seed and so on, wherever nothing else is said here",
+    )
+    parser.add_argument(
+        "--embed-settings",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write prompt, seed and so on into the PNG (default: yes)",
+    )
     parser.add_argument(
         "--json", action="store_true", help="print the job's facts as JSON instead of the path"
     )

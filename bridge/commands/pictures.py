@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from bridge.commands.files import write_atomically
 from bridge.errors import BridgeError, Code
@@ -117,8 +119,17 @@ def check_target(path: Path) -> None:
         raise _bad(f"{path} is a folder.", "Give a file name.")
 
 
-def write_picture(path: Path, pixels: ImageU8, *, opaque_kind: bool = False) -> None:
-    """Write a picture without loss, atomically. Without alpha when `opaque_kind` and nothing is transparent."""
+def write_picture(
+    path: Path,
+    pixels: ImageU8,
+    *,
+    opaque_kind: bool = False,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a picture without loss, atomically. Without alpha when `opaque_kind` and nothing is transparent.
+
+    `texts` go along in a PNG, by keyword (tEXt, or iTXt where a text needs it); other formats have no place for them.
+    """
     image = Image.fromarray(pixels)
     if opaque_kind and pixels[..., 3].min() == 255:
         image = image.convert("RGB")
@@ -126,8 +137,29 @@ def write_picture(path: Path, pixels: ImageU8, *, opaque_kind: bool = False) -> 
     options = dict(_LOSSLESS[path.suffix.lower()])
     if options["format"] == "PNG" and pixels.size > _LARGE_BYTES:
         options["compress_level"] = 1
+    if options["format"] == "PNG" and texts:
+        options["pnginfo"] = PngInfo()
+        for keyword, text in texts.items():
+            options["pnginfo"].add_text(keyword, text)
     image.save(buffer, **options)
     write_atomically(path, buffer.getvalue())
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """The texts in a PNG by keyword; raises BridgeError (BAD_INPUT) for a file that is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=("PNG",)) as image:
+                assert isinstance(image, PngImageFile)  # no other format was allowed
+                _check_size(path, image)
+                return {str(keyword): str(text) for keyword, text in image.text.items()}
+    except FileNotFoundError as error:
+        raise _bad(f"There is no file {path}.", "Check the name.") from error
+    except UnidentifiedImageError as error:
+        raise _bad(f"{path} is no PNG.", "Only a PNG carries its settings.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        raise _unreadable(path, error) from error
 
 
 def write_mask(path: Path, mask: MaskU8) -> None:
@@ -155,11 +187,7 @@ def _open(path: Path) -> tuple[Image.Image, list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=_FORMATS)
-            if image.width * image.height > MAX_FILE_PIXELS:
-                raise _bad(
-                    f"{path} claims {image.width} x {image.height} px, which is too large.",
-                    "Cut out the part that matters first.",
-                )
+            _check_size(path, image)
             image.load()
             turned = image.getexif().get(0x0112, 1) not in (0, 1)
             upright = ImageOps.exif_transpose(image)
@@ -170,9 +198,21 @@ def _open(path: Path) -> tuple[Image.Image, list[str]]:
             f"{path} is not a picture of a known format.", "PNG, JPEG, WebP and TIFF will do."
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, ArithmeticError) as error:
-        why = getattr(error, "strerror", None) or "its data is damaged or cut off"
-        raise _bad(f"{path} cannot be read: {why}.", "Save it again and retry.") from error
+        raise _unreadable(path, error) from error
     return upright, ["It was turned upright as its EXIF data says."] if turned else []
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    if image.width * image.height > MAX_FILE_PIXELS:
+        raise _bad(
+            f"{path} claims {image.width} x {image.height} px, which is too large.",
+            "Cut out the part that matters first.",
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> BridgeError:
+    why = getattr(error, "strerror", None) or "its data is damaged or cut off"
+    return _bad(f"{path} cannot be read: {why}.", "Save it again and retry.")
 
 
 def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
