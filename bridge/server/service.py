@@ -69,7 +69,7 @@ class Service:
         # It ends by itself only by a bug; then a fresh bridge serves better than a mute one.
         worker.add_done_callback(lambda _: self._stopped.set())
         await asyncio.to_thread(self._store.open)
-        http = web.Server(
+        http = _Connections(
             self._handle,
             access_log=None,
             keepalive_timeout=5.0,
@@ -99,8 +99,6 @@ class Service:
 
     def _welcome(self, loop: asyncio.AbstractEventLoop, http: web.Server) -> asyncio.BaseProtocol:
         """A protocol for a connection just accepted; it has a few seconds to become a websocket."""
-        if len(http.connections) >= MAX_CONNECTIONS:
-            return _TurnedAway()
         protocol = http()
         loop.call_later(self._config.handshake_seconds, self._drop_idler, protocol)
         return protocol
@@ -152,12 +150,17 @@ class Service:
                 self._stopped.set()
 
 
-class _TurnedAway(asyncio.Protocol):
-    """Closes a connection beyond the number that is served."""
+class _Connections(web.Server):
+    """Closes connections beyond the number that is served.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        log.warning("a connection was refused: there are %s already", MAX_CONNECTIONS)
-        transport.close()
+    Not before they are made: of a burst, many are accepted before the first of them is counted.
+    """
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            log.warning("a connection was refused: there are %s already", MAX_CONNECTIONS)
+            handler.force_close()
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

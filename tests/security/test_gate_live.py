@@ -130,7 +130,7 @@ def test_who_does_not_say_hello_is_shown_out(tmp_path: Path) -> None:
 
 
 async def test_more_connections_than_are_served_are_closed_and_the_others_go_on(
-    bridge: RunFile,
+    process: BridgeProcess, bridge: RunFile
 ) -> None:
     async with client(bridge) as painter:
         crowd = [
@@ -140,6 +140,8 @@ async def test_more_connections_than_are_served_are_closed_and_the_others_go_on(
         for reader, _ in crowd[-5:]:
             with contextlib.suppress(ConnectionError):
                 assert await asyncio.wait_for(reader.read(1), PATIENCE) == b""
+        # Idle ones are closed too, later; these were refused at once.
+        assert (process.home / "log" / "bridge.log").read_text().count("there are 32 already") >= 5
         await painter.sync()
         for _, writer in crowd:
             writer.close()
