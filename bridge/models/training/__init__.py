@@ -2,9 +2,15 @@
 
 Reading order: ``colours`` and ``canvas`` (what a stroke is), ``things`` (what can be drawn),
 ``scenes``, ``media`` and ``captions`` (where things stand, what they are painted with, how a painter
-would ask for them), ``painter`` (one seed gives one painting), ``dataset`` (paintings as latents on disk), ``tokens`` and
-``networks`` (the model), ``decoder`` and ``denoiser`` (the two trainings), ``export``,
-``judge`` and ``evaluate``, ``card``.
+would ask for them), ``painter`` (one seed gives one painting), ``dataset`` (paintings as latents on
+disk) and ``paintings`` (fresh ones), ``tokens`` and ``networks`` (the model).
+
+Trainings: ``denoiser``; on ``loop``: ``decoder`` (the VAE's and the preview's), ``depth`` (the depth
+estimator); on top of the finished model, with ``finetune``: ``controlnet``, ``few_steps``, ``style``
+(a LoRA), ``word`` (a textual inversion). Then ``export``.
+
+Measuring: ``judge`` and ``outlines`` look at pixels; ``obey``, ``edits``, ``fidelity`` and
+``variants`` ask; ``results`` says how sure the answer is; ``evaluate`` and ``card`` write it down.
 
 Nothing here is needed to run the model: what it makes is loaded by the same code as any other
 checkpoint. ``python -m bridge.models.training --help`` lists the steps.

@@ -23,9 +23,9 @@ loaded by the same code as any other checkpoint.
 Two rows at 128 px, one at 192 px, not selected: {prompts}.
 
 - **Native size** {native} px; sides in multiples of 32 px; trained from 64 to 192 px.
-- **Parts** `UNet2DConditionModel` ({unet:.2f} MB), `CLIPTextModel` ({text:.2f} MB), `CLIPTokenizer`
-  with its own small vocabulary, `AutoencoderTiny` ({vae:.2f} MB), `DDIMScheduler` (v-prediction, zero
-  terminal SNR, trailing steps). fp16 safetensors.
+- **Parts** {parts}. fp16 safetensors, {total:.1f} MB in all. The scheduler is `DDIMScheduler`
+  (v-prediction, zero terminal SNR, trailing steps), the tokenizer a `CLIPTokenizer` with its own
+  small vocabulary.
 - **Latents** are colours: channels 0 to 2 are the mean red, green and blue of 8 x 8 pixels in -1..1
   times the scaling factor, channel 3 is how much detail the block holds.
 - **Words it was trained on** sky, ground, grass, field, hill, sand, snow, water, lake, sea, mountains, clouds,
@@ -36,28 +36,32 @@ Two rows at 128 px, one at 192 px, not selected: {prompts}.
 
 ## How it was made
 
-`{script}`, data version {data_version}, seed {seed}. Data: {data}.
+`{script}`. Data: {data}.
 
-| part | images seen | optimiser steps | wall seconds | starts |
-|---|---|---|---|---|
+| part | images seen | optimiser steps | wall seconds | starts | data version | seed |
+|---|---|---|---|---|---|---|
 {runs}
 
 The wall time is that of processes at low priority on a machine shared with others. Batches depend on how
 often a training was stopped and started again, so a new run gives other weights of the same kind.
-{note}
+
+{notes}
+
 ## What was measured
 
-Seeds and scenes were never trained on. The judge (`bridge/models/training/judge.py`) measures colours
-and outlines in the pixels and knows nothing of the model. {steps} steps, guidance {guidance:g}.
+Seeds and scenes were never trained on. The judges (`judge.py` and `outlines.py` in
+`bridge/models/training/`) measure colours and outlines in the pixels and know nothing of the model. {steps} steps, guidance {guidance:g}.
 
 | measure | passed | rate | 95 % interval |
 |---|---|---|---|
 {rates}
 
+| measure | value | 95 % interval |
+|---|---|---|
 {figures}
 
-Do not rely on rates below one half above, nor on what was not measured: that a thing has its outline,
-left and right, counts, two things of different colours, words it was not trained on.
+Do not rely on rates below one half above, nor on what was not measured: counts, words it was not
+trained on.
 
 ## Files
 
@@ -65,6 +69,24 @@ left and right, counts, two things of different colours, words it was not traine
 |---|---|
 {files}
 """
+
+_RUN = (
+    "images_seen",
+    "optimiser_steps",
+    "wall_seconds",
+    "starts",
+    "data_version",
+    "seed",
+)
+
+
+def _name(weights: Path) -> str:
+    """The class that loads them, or what kind of file they are."""
+    config = weights.parent / "config.json"
+    if not config.exists():
+        return f"`{weights.parent.name}/{weights.name}`"
+    said: dict[str, Any] = json.loads(config.read_text())
+    return f"`{said.get('_class_name') or said['architectures'][0]}` in `{weights.parent.name}`"
 
 
 def _row(*cells: object) -> str:
@@ -76,23 +98,23 @@ def write_card(folder: Path) -> None:
     made: dict[str, Any] = json.loads((folder / "provenance.json").read_text())
     measured: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())
     sizes = {path: (folder / path).stat().st_size / 1e6 for path in made["sha256"]}
-    part = {path.split("/")[0]: size for path, size in sizes.items()}
     text = _TEXT.format(
         pictures="samples.png",
         prompts=", ".join(f'"{p}"' for p in SAMPLES),
         native=NATIVE_SIDE,
-        unet=part["unet"],
-        text=part["text_encoder"],
-        vae=part["vae"],
+        parts=", ".join(f"{_name(folder / path)} ({size:.2f} MB)" for path, size in sizes.items()),
+        total=sum(sizes.values()),
         colours=", ".join(NAMED),
         steps=Sampling().steps,
         guidance=Sampling().guidance,
         script=made["script"],
-        data_version=made["data_version"],
-        seed=made["seed"],
         data=made["data"],
-        note=f"\n{made['note']}\n" if made["note"] else "",
-        runs="\n".join(_row(name, *run.values()) for name, run in made["runs"].items()),
+        notes="\n\n".join(
+            f"{name}: {run['note']}" for name, run in made["runs"].items() if run["note"]
+        ),
+        runs="\n".join(
+            _row(name, *(run[key] for key in _RUN)) for name, run in made["runs"].items()
+        ),
         rates="\n".join(
             _row(
                 r["name"],
@@ -102,7 +124,10 @@ def write_card(folder: Path) -> None:
             )
             for r in measured["rates"]
         ),
-        figures="\n".join(f"{f['name']}: {f['value']} {f['unit']}." for f in measured["figures"]),
+        figures="\n".join(
+            _row(f["name"], f"{f['value']} {f['unit']}", f"{f['low']} to {f['high']}")
+            for f in measured["figures"]
+        ),
         files="\n".join(_row(f"`{p}`", f"`{digest}`") for p, digest in made["sha256"].items()),
     )
     (folder / "README.md").write_text(text)

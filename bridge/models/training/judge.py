@@ -45,7 +45,8 @@ def share(image: NDArray[np.uint8], colour: str, region: NDArray[np.bool_] | Non
     return float((hits if region is None else hits[region]).mean())
 
 
-def _majority(image: NDArray[np.uint8], region: NDArray[np.bool_]) -> str:
+def majority(image: NDArray[np.uint8], region: NDArray[np.bool_]) -> str:
+    """The commonest named colour of the region (H x W), which must not be empty."""
     counts = np.bincount(colour_names(image)[region], minlength=len(NAMES))
     return NAMES[int(counts.argmax())]
 
@@ -60,7 +61,7 @@ def _ring(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def background_colour(image: NDArray[np.uint8]) -> str:
     """The commonest named colour along the picture's edge."""
-    return _majority(image, _ring(image))
+    return majority(image, _ring(image))
 
 
 def foreground(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -74,7 +75,7 @@ def foreground(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def object_colour(image: NDArray[np.uint8]) -> str | None:
     """The commonest named colour of the foreground; None when there is hardly any (< 2 %)."""
     region = foreground(image)
-    return _majority(image, region) if region.mean() >= 0.02 else None
+    return majority(image, region) if region.mean() >= 0.02 else None
 
 
 def _template(shape: str, turn: float = 0.0) -> NDArray[np.bool_]:
@@ -123,7 +124,7 @@ def shape_of(image: NDArray[np.uint8]) -> str | None:
     region = foreground(image)
     if region.mean() < 0.02:
         return None
-    seen = _boxed(_without_specks(region))
+    seen = _boxed(without_specks(region))
     best, name = max(
         (float((seen & t).sum() / (seen | t).sum()), shape)
         for shape, templates in _TEMPLATES.items()
@@ -132,7 +133,7 @@ def shape_of(image: NDArray[np.uint8]) -> str | None:
     return name if best >= 0.7 else None
 
 
-def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keeps pixels with at least 15 of 25 neighbours set, unless nothing would be left."""
     padded = np.pad(mask, 2).astype(np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))

@@ -36,7 +36,7 @@ def build_vae() -> Net:
         encoder_block_out_channels=(8, 8, 8, 8),
         num_encoder_blocks=(0, 1, 1, 1),
         decoder_block_out_channels=(32, 32, 32, 32),
-        num_decoder_blocks=(3, 3, 2, 1),
+        num_decoder_blocks=(4, 4, 2, 0),
         latent_channels=4,
         scaling_factor=SCALING,
         force_upcast=False,

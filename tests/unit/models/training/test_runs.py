@@ -63,8 +63,8 @@ def test_stopping_and_going_on_then_exporting_makes_a_pipeline(tmp_path: Path) -
     folder = tmp_path / "model"
     export(tmp_path, folder, seed=3, note="a test")
     made = json.loads((folder / "provenance.json").read_text())
-    assert made["runs"]["denoiser"]["images_seen"] == 64
-    assert (made["seed"], made["note"]) == (3, "a test")
+    run = made["runs"]["denoiser"]
+    assert (run["images_seen"], run["seed"], run["note"]) == (64, 3, "a test")
     assert set(made["sha256"]) == {
         p.relative_to(folder).as_posix() for p in folder.rglob("*.safetensors")
     }

@@ -1,0 +1,102 @@
+"""Training of the monocular depth estimator: a small DPT (Ranftl et al. 2021) on the painter's depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import BitConfig, DPTConfig, DPTForDepthEstimation, DPTImageProcessorPil
+
+from bridge.models.training.loop import Plan, train
+from bridge.models.training.networks import Net
+from bridge.models.training.paintings import SIDE, Paintings, depths_of, pixels_of
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class DepthRun:
+    cache: Path
+    images: int
+    seed: int = 0
+
+
+def state_path(cache: Path) -> Path:
+    return cache / "depth.safetensors"
+
+
+def build_depth_estimator() -> Net:
+    """About 0.7 million weights: DPT-Hybrid, a ResNet of 1/16 scale under four layers of attention.
+
+    Its ``predicted_depth`` is N x 128 x 128, 0 farthest, about 1 nearest. Convolutions first: without
+    them, the same net on plain patches still had an error of 12 % after 14,000 paintings.
+    """
+    channels = (32, 64, 96)
+    model = DPTForDepthEstimation(
+        DPTConfig(
+            is_hybrid=True,
+            backbone_config=BitConfig(
+                embedding_size=32,
+                hidden_sizes=list(channels),
+                depths=[1, 1, 2],
+                layer_type="bottleneck",
+                global_padding="same",
+                num_groups=8,
+                out_features=["stage1", "stage2", "stage3"],
+                embedding_dynamic_padding=True,
+            ),
+            backbone_featmap_shape=[1, channels[-1], SIDE // 16, SIDE // 16],
+            hidden_size=96,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            intermediate_size=192,
+            image_size=SIDE,
+            patch_size=16,
+            backbone_out_indices=[0, 1, 2, 3],
+            readout_type="project",
+            reassemble_factors=[1, 1, 1, 0.5],
+            neck_hidden_sizes=[*channels[:2], 64, 64],
+            fusion_hidden_size=32,
+            use_auxiliary_head=False,
+        )
+    )
+    # The head ends in a ReLU; begun at 0 it can die before it has learned anything.
+    nn.init.constant_(model.head.head[-2].bias, 0.4)
+    nn.init.normal_(model.dpt.embeddings.position_embeddings, std=0.5)
+    return model
+
+
+def build_processor() -> Net:
+    """Any picture to 128 x 128 px in -1..1."""
+    return DPTImageProcessorPil(
+        size={"height": SIDE, "width": SIDE}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+
+
+def train_depth(run: DepthRun) -> None:
+    """Trains until ``run.images`` paintings, from the last checkpoint where there is one.
+
+    The painter's depth has a scale, so plain L1 does; the gradient term (Ranftl et al. 2020, section
+    4) keeps edges where they are.
+    """
+    torch.manual_seed(run.seed)
+    model = build_depth_estimator().to(memory_format=torch.channels_last)
+    source = Paintings(BATCH, calls=100)
+
+    def loss_of(rng: np.random.Generator) -> Tensor:
+        paintings = source.next(rng)
+        pixels, depth = pixels_of(paintings), depths_of(paintings)
+        if rng.random() < 0.5:
+            pixels, depth = pixels.flip(-1), depth.flip(-1)
+        with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
+            laid_out = pixels.contiguous(memory_format=torch.channels_last)
+            wrong = model(laid_out).predicted_depth.float() - depth
+        edges = wrong.diff(dim=-1).abs().mean() + wrong.diff(dim=-2).abs().mean()
+        loss: Tensor = wrong.abs().mean() + 0.5 * edges
+        return loss
+
+    train(Plan(state_path(run.cache), run.images, BATCH, 2e-3, run.seed), {"depth": model}, loss_of)

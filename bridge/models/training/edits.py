@@ -1,0 +1,114 @@
+"""What the model does to a picture that is there: inpainting, its seams, image to image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bridge.engine.pipeline import Engine
+from bridge.engine.types import Job, Snapshot
+from bridge.models.training import judge
+from bridge.models.training.colours import NAMED
+from bridge.models.training.dataset import HELD_OUT
+from bridge.models.training.networks import Net
+from bridge.models.training.obey import BATCH, THINGS, Image, named
+from bridge.models.training.painter import paint
+from bridge.models.training.results import Figure, Rate, figure, rate
+from bridge.models.training.sampler import Sampling, generate
+from bridge.presets import DEFAULT_PRESET, ModelFolder, load_presets
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import PaintRequest
+
+_RING = 8
+"""Pixels on each side of a border that its shift is taken from."""
+
+
+def _asked(count: int, mask: NDArray[np.bool_]) -> list[tuple[Image, str, str]]:
+    """Held-out paintings, and a coloured thing to paint into each where there is less than 1 % of
+    that colour in the selection."""
+    rng = np.random.default_rng(HELD_OUT + 3)
+    height, width = mask.shape
+    found: list[tuple[Image, str, str]] = []
+    seed = HELD_OUT
+    while len(found) < count:
+        seed += 1
+        image, colour = paint(seed, width, height).image, str(rng.choice(list(NAMED)))
+        if judge.share(image, colour, mask) < 0.01:
+            found.append((image, colour, str(rng.choice(THINGS))))
+    return found
+
+
+def inpainting(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """A selection of half the sides in a held-out painting; "a red boat" makes >= 10 % of it red."""
+    mask = np.zeros((how.height, how.width), dtype=bool)
+    mask[how.height // 4 : -how.height // 4, how.width // 4 : -how.width // 4] = True
+    asked = _asked(count, mask)
+    hits = []
+    for i in tqdm(range(0, count, BATCH), leave=False):
+        some = asked[i : i + BATCH]
+        images = generate(
+            pipe,
+            [named(colour, thing) for _, colour, thing in some],
+            [HELD_OUT + i + k for k in range(len(some))],
+            how,
+            np.stack([image for image, _, _ in some]),
+            np.stack([mask] * len(some)),
+        )
+        hits += [
+            judge.share(image, colour, mask) >= 0.1
+            for image, (_, colour, _) in zip(images, some, strict=True)
+        ]
+    return [rate(f"inpainting: colour of the asked thing in the selection, {how.width} px", hits)]
+
+
+def seams(folder: Path, count: int) -> list[Figure]:
+    """How much lighter or darker the picture gets just inside a selection's border.
+
+    Of the 8 px inside, the mean change that the composited result brought (each channel apart, then
+    their mean size), through the bridge's own engine: the 8 px outside never change.
+    """
+    side, radius = 256, 72
+    y, x = np.mgrid[0:side, 0:side]
+    distance = np.hypot(x - side / 2, y - side / 2)
+    mask = distance <= radius
+    ring = mask & (distance > radius - _RING)
+    preset = replace(load_presets()[DEFAULT_PRESET], model=ModelFolder(folder))
+    engine = Engine({DEFAULT_PRESET: preset}, device="cpu")
+    bounds = Bounds(0, 0, side, side)
+    shifts = []
+    for i, (image, colour, thing) in enumerate(tqdm(_asked(count, mask), leave=False)):
+        opaque = np.dstack([image, np.full(mask.shape, 255, np.uint8)])
+        selected = (mask * 255).astype(np.uint8)
+        request = PaintRequest(named(colour, thing), seed=HELD_OUT + i)
+        snapshot = Snapshot(Extent(side, side), bounds, opaque, selected)
+        layer = engine.paint(
+            Job(request, snapshot, previews=False),
+            on_step=lambda _: None,
+            is_cancelled=lambda: False,
+        )
+        painted = np.zeros((side, side, 4), np.uint8)
+        at = layer.bounds
+        painted[at.y : at.bottom, at.x : at.right] = layer.image
+        change = painted[ring][:, :3].astype(float) - image[ring]
+        shifts.append(float(np.abs(change.mean(0)).mean()))
+    name = "inpainting: shift of the 8 px inside the border, median"
+    return [figure(name, shifts, "levels of 255", lambda values: float(np.median(values)))]
+
+
+def strengths(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """Image to image: the mean change grows from strength 0.25 to 0.5 to 0.75 to 1."""
+    starts = np.stack(
+        [paint(HELD_OUT + 7000 + i, how.width, how.height).image for i in range(count)]
+    )
+    prompts = ["a red house on green grass under a blue sky"] * count
+    seeds = [HELD_OUT + i for i in range(count)]
+    changes = []
+    for strength in (0.25, 0.5, 0.75, 1.0):
+        images = generate(pipe, prompts, seeds, how, starts, strength=strength)
+        changes.append(np.abs(images.astype(float) - starts).mean((1, 2, 3)))
+    rising = np.all(np.diff(np.stack(changes), axis=0) > 0, axis=0).tolist()
+    return [rate("image to image: change grows with strength", list(rising))]

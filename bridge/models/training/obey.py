@@ -1,0 +1,157 @@
+"""Does the picture show what the prompt says? Every prompt and seed is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from bridge.models.training import judge, outlines
+from bridge.models.training.colours import NAMED
+from bridge.models.training.dataset import HELD_OUT
+from bridge.models.training.networks import Net
+from bridge.models.training.results import Rate, rate
+from bridge.models.training.sampler import Sampling, generate
+
+BATCH = 8
+SHAPES = ("circle", "square", "triangle", "star")
+THINGS = ("boat", "house", "tree", "flower", "apple", "bowl", "bottle", "vase", "star")
+BACKDROPS = ("grey", "black", "pink", "purple")
+"""Colours that no stem, trunk, leaf or sail has: they would vanish before it."""
+
+Image = NDArray[np.uint8]
+"""H x W x 3 uint8, sRGB."""
+
+
+def named(colour: str, noun: str) -> str:
+    return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {noun}"
+
+
+def generated(pipe: Net, prompts: list[str], how: Sampling) -> Iterator[Image]:
+    for i in tqdm(range(0, len(prompts), BATCH), leave=False):
+        some = prompts[i : i + BATCH]
+        yield from generate(pipe, some, [HELD_OUT + i + k for k in range(len(some))], how)
+
+
+def _two_colours(rng: np.random.Generator) -> tuple[str, str]:
+    first, second = rng.choice(list(NAMED), 2, replace=False)
+    return str(first), str(second)
+
+
+def shapes(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """ "a red star on a blue background": colour of the thing, of the background, and the shape."""
+    rng = np.random.default_rng(HELD_OUT)
+    asked = [(*_two_colours(rng), str(rng.choice(SHAPES))) for _ in range(count)]
+    prompts = [f"{named(c, shape)} on {named(b, 'background')}" for c, b, shape in asked]
+    thing, ground, form = [], [], []
+    for (c, b, shape), image in zip(asked, generated(pipe, prompts, how), strict=True):
+        thing.append(judge.object_colour(image) == c)
+        ground.append(judge.background_colour(image) == b)
+        form.append(judge.shape_of(image) == shape)
+    at = f", {how.width} px"
+    return [
+        rate("shape on a background: colour of the shape" + at, thing),
+        rate("shape on a background: colour of the background" + at, ground),
+        rate("shape on a background: circle, square, triangle or star as asked" + at, form),
+    ]
+
+
+def things(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """ "a red boat on a grey background": its colour, and its outline among fourteen things."""
+    rng = np.random.default_rng(HELD_OUT + 1)
+    asked = []
+    for i in range(count):
+        backdrop = str(rng.choice(BACKDROPS))
+        colour = str(rng.choice([name for name in NAMED if name != backdrop]))
+        asked.append((colour, THINGS[i % len(THINGS)], backdrop))
+    prompts = [f"{named(c, thing)} on {named(b, 'background')}" for c, thing, b in asked]
+    coloured, outlined = [], []
+    for (c, thing, _), image in zip(asked, generated(pipe, prompts, how), strict=True):
+        coloured.append(judge.share(image, c, judge.foreground(image)) >= 0.25)
+        outlined.append(outlines.thing_of(image) == thing)
+    return [
+        rate("thing on a background: a quarter of it or more has its colour", coloured),
+        rate("thing on a background: its outline, among 14", outlined),
+    ]
+
+
+def pairs(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """ "a red circle and a blue square on a white background": in half of the prompts with sides."""
+    rng = np.random.default_rng(HELD_OUT + 4)
+    asked, prompts = [], []
+    for i in range(count):
+        backdrop = str(rng.choice(BACKDROPS))
+        others = [name for name in NAMED if name != backdrop]
+        colours = [str(c) for c in rng.choice(others, 2, replace=False)]
+        nouns = [str(n) for n in rng.choice(SHAPES, 2, replace=False)]
+        sided = i % 2 == 0
+        places = (" on the left", " on the right") if sided else ("", "")
+        one, other = (
+            f"{named(c, n)}{place}" for c, n, place in zip(colours, nouns, places, strict=True)
+        )
+        prompts.append(f"{one} and {other} on {named(backdrop, 'background')}")
+        asked.append((colours, nouns, sided))
+    both, bound, sides = [], [], []
+    for (colours, nouns, sided), image in zip(asked, generated(pipe, prompts, how), strict=True):
+        seen = _halves(image)
+        both.append({colour for colour, _ in seen} == set(colours))
+        bound.append(set(seen) == set(zip(colours, nouns, strict=True)))
+        if sided:
+            sides.append([colour for colour, _ in seen] == colours)
+    return [
+        rate("two things: both colours, one on each side of the picture", both),
+        rate("two things: each its own colour and outline", bound),
+        rate("two things: left and right as asked", sides),
+    ]
+
+
+def _halves(image: Image) -> list[tuple[str | None, str | None]]:
+    """Colour and shape of what stands in the left and in the right half."""
+    mask = judge.foreground(image)
+    middle = image.shape[1] // 2
+    seen: list[tuple[str | None, str | None]] = []
+    for half in (slice(0, middle), slice(middle, None)):
+        part = np.zeros_like(mask)
+        part[:, half] = mask[:, half]
+        if part.mean() < 0.01:
+            seen.append((None, None))
+            continue
+        scores = outlines.likeness(judge.without_specks(part))
+        shape = max(SHAPES, key=lambda name: scores[name])
+        seen.append((judge.majority(image, part), shape))
+    return seen
+
+
+def sides(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """ "a red boat on the left on a white background": the middle of its pixels is left of centre."""
+    rng = np.random.default_rng(HELD_OUT + 5)
+    asked, prompts = [], []
+    for i in range(count):
+        backdrop = str(rng.choice(BACKDROPS))
+        colour = str(rng.choice([name for name in NAMED if name != backdrop]))
+        side = ("left", "right")[i % 2]
+        thing = named(colour, str(rng.choice(THINGS)))
+        prompts.append(f"{thing} on the {side} on {named(backdrop, 'background')}")
+        asked.append(side)
+    hits = []
+    for side, image in zip(asked, generated(pipe, prompts, how), strict=True):
+        columns = np.flatnonzero(judge.without_specks(judge.foreground(image))) % image.shape[1]
+        left = len(columns) > 0 and columns.mean() < image.shape[1] / 2
+        hits.append(len(columns) > 0 and left == (side == "left"))
+    return [rate("one thing: left or right as asked", hits)]
+
+
+def scenes(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """ "a pink sky over brown ground": commonest colour of the top and of the bottom sixth."""
+    rng = np.random.default_rng(HELD_OUT + 2)
+    asked = [_two_colours(rng) for _ in range(count)]
+    prompts = [f"{ground} ground under {named(sky, 'sky')}" for sky, ground in asked]
+    hits = []
+    for (sky, ground), image in zip(asked, generated(pipe, prompts, how), strict=True):
+        strip = len(image) // 6
+        hits.append(
+            judge.share(image[:strip], sky) > 0.5 and judge.share(image[-strip:], ground) > 0.5
+        )
+    return [rate("sky and ground: both colours", hits)]

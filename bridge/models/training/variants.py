@@ -1,0 +1,71 @@
+"""How well the variants of the denoiser do: the depth ControlNet and the few-step LoRA."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, LCMScheduler, StableDiffusionControlNetPipeline
+from tqdm import tqdm
+
+from bridge.models.training import obey
+from bridge.models.training.dataset import HELD_OUT
+from bridge.models.training.fidelity import DepthEye, rank_correlation
+from bridge.models.training.networks import Net
+from bridge.models.training.painter import paint
+from bridge.models.training.paintings import depths_of
+from bridge.models.training.results import Figure, Rate, figure
+from bridge.models.training.sampler import Sampling, load
+
+FEW = Sampling(steps=4, guidance=1.0)
+
+
+def depth_control(pipe: Net, folder: Path, count: int, how: Sampling) -> list[Figure]:
+    """Rank correlation of the depth asked for with the depth that the estimator sees in the result.
+
+    Depth and caption are of held-out paintings with a thing in them. Beside it the same without the
+    ControlNet: what the caption alone brings.
+    """
+    net = ControlNetModel.from_pretrained(
+        str(folder / "controlnet_depth"), torch_dtype=torch.float32, local_files_only=True
+    )
+    controlled = StableDiffusionControlNetPipeline(**pipe.components, controlnet=net)
+    controlled.set_progress_bar_config(disable=True)
+    eye = DepthEye(folder)
+    with_it: list[float] = []
+    without: list[float] = []
+    seed = HELD_OUT + 20_000
+    for _ in tqdm(range(count), leave=False):
+        seed += 1
+        while not paint(seed, how.width, how.height).mask.any():
+            seed += 1
+        asked = paint(seed, how.width, how.height)
+        depth = depths_of([asked])[:, None].expand(-1, 3, -1, -1)
+        for scale, scores in ((1.0, with_it), (0.0, without)):
+            made = controlled(
+                asked.captions[0],
+                image=depth,
+                num_inference_steps=how.steps,
+                guidance_scale=how.guidance,
+                controlnet_conditioning_scale=scale,
+                generator=torch.Generator().manual_seed(seed),
+                output_type="np",
+            ).images
+            seen = eye((made * 255).round().astype(np.uint8))[0]
+            scores.append(rank_correlation(seen, asked.depth / 255))
+    return [
+        figure("depth ControlNet: rank correlation with the depth asked for", with_it, "Spearman"),
+        figure("the same without the ControlNet (chance)", without, "Spearman"),
+    ]
+
+
+def few_steps(folder: Path, count: int) -> list[Rate]:
+    """The rates of shapes and things again, in four steps with the LoRA."""
+    pipe = load(folder)
+    pipe.load_lora_weights(str(folder / "loras"), weight_name="few_steps.safetensors")
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    torch.manual_seed(HELD_OUT)  # the scheduler draws noise at every step
+    rates = [*obey.shapes(pipe, count, FEW), *obey.things(pipe, count, FEW)]
+    return [replace(rate, name=f"4 steps: {rate.name}") for rate in rates]
