@@ -7,12 +7,13 @@ from typing import Any, Callable, List, Optional, Tuple
 from krita import DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
 
 from . import settings
-from .qt import QtCore
+from .qt import Qt, QtCore, QtWidgets
 from .studio import Studio
 from .text import tr
 from .ui.docker import DOCKER_ID, BridgeDocker
 
 MENU = "tools/scripts"
+_BRUSH_PRESETS = "PresetDocker"
 
 _studio: Optional[Studio] = None
 _dockers: List[BridgeDocker] = []
@@ -68,7 +69,19 @@ class BridgeExtension(Extension):  # type: ignore[misc]
         if settings.is_first_run():
             for docker in _dockers:
                 docker.setVisible(True)
+                _share_room(docker)
                 docker.raise_()
+
+
+def _share_room(docker: BridgeDocker) -> None:
+    """Put the docker beside the brush presets as a tab, half the window high: a quarter of the column is too small."""
+    main = docker.window()
+    presets = main.findChild(QtWidgets.QDockWidget, _BRUSH_PRESETS)
+    if presets is None or presets.isFloating() or docker.isFloating():
+        return
+    if main.dockWidgetArea(presets) == main.dockWidgetArea(docker):
+        main.tabifyDockWidget(presets, docker)
+        main.resizeDocks([docker], [main.height() // 2], Qt.Orientation.Vertical)
 
 
 def _actions() -> List[Tuple[str, str, Callable[[], None]]]:

@@ -212,12 +212,18 @@ class Painting:
 
     def on_event(self, event: Event) -> None:
         if isinstance(event, ConnectionChanged):
+            if self._is_connected():
+                # What was said before is older news than a lost connection.
+                self.notice = ""
             self.connection = event
             if event.state is not ConnectionState.CONNECTED:
                 self.status = None
         else:
             self._on_message(event)
         self._changed()
+
+    def _is_connected(self) -> bool:
+        return self.connection is not None and self.connection.state is ConnectionState.CONNECTED
 
     def _on_message(self, received: Received) -> None:
         message = received.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..qt import Qt, QtWidgets, pyqtSignal
+from .flat import FlatButton
 
 
 class Fold(QtWidgets.QWidget):  # type: ignore[misc]
@@ -15,10 +16,9 @@ class Fold(QtWidgets.QWidget):  # type: ignore[misc]
     def __init__(self, name: str, title: str, content: Any) -> None:
         super().__init__()
         self._content = content
-        self._heading = QtWidgets.QToolButton()
+        self._heading = FlatButton()
         self._heading.setObjectName(name)
         self._heading.setText(title)
-        self._heading.setAutoRaise(True)
         self._heading.setCheckable(True)
         self._heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         column = QtWidgets.QVBoxLayout(self)

@@ -9,9 +9,10 @@ from ..qt import Qt, QtWidgets, pyqtSignal
 from ..text import tr
 from ..wire.modes import MEANINGS, Mode
 from ..words import mode_name
+from .flat import FlatButton
 
 
-class ModeButton(QtWidgets.QToolButton):  # type: ignore[misc]
+class ModeButton(FlatButton):
     """Shows the mode; a click offers the others."""
 
     chosen = pyqtSignal(object)
@@ -22,7 +23,6 @@ class ModeButton(QtWidgets.QToolButton):  # type: ignore[misc]
         self._choice = choice
         self.setObjectName("mode")
         self.setAccessibleName(tr("Mode"))
-        self.setAutoRaise(True)
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QtWidgets.QMenu(self)

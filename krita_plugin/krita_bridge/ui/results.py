@@ -61,6 +61,8 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
         self.setUniformItemSizes(True)
         self.setItemDelegate(_Thumbnail(self))
         self.setMouseTracking(True)
+        self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.viewport().setAutoFillBackground(False)
         self.setFixedHeight(SIDE + 10)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
