@@ -106,7 +106,7 @@ def make_schedule(name: str, config: Mapping[str, Any], steps: int, run: int) ->
 @lru_cache(maxsize=64)
 def _make_schedule(name: str, config: str, steps: int, run: int) -> Schedule:
     scheduler = make_scheduler(name, json.loads(config))
-    scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(steps, **_finer(scheduler, steps))
     first = (steps - run) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
@@ -163,6 +163,12 @@ class _Probe:
             return drawn, {"variance_noise": drawn}
         drawn = torch.randn(shape, dtype=torch.float64, generator=_generator())
         return drawn, {"generator": _generator()} if "generator" in known else {}
+
+
+def _finer(scheduler: Any, steps: int) -> dict[str, int]:
+    """LCM picks its steps among the few that such models are distilled from, 50; it refuses more than it can pick from."""
+    distilled = scheduler.config.get("original_inference_steps", steps)
+    return {"original_inference_steps": steps} if steps > distilled else {}
 
 
 def _generator() -> torch.Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from bridge.engine.sample import denoised, noisy, sample
 from bridge.engine.schedule import make_schedule, steps_run
 from bridge.engine.schedulers import SCHEDULERS, make_scheduler
 from bridge.errors import BridgeError, Code
+from krita_plugin.krita_bridge.wire import limits
 from tests.fake_models import SD_CONFIG, ZERO_SNR_CONFIG, oracle_answer
 
 CONFIGS = {"epsilon": SD_CONFIG, "zero_snr": ZERO_SNR_CONFIG}
@@ -114,6 +116,16 @@ def test_more_strength_never_means_fewer_steps() -> None:
     for steps in (1, 4, 20, 50):
         runs = [steps_run(steps, hundredth / 100) for hundredth in range(101)]
         assert runs == sorted(runs)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("steps", [1, 2, 51, limits.MAX_STEPS])
+def test_any_number_of_steps_can_be_asked_for(name: str, steps: int) -> None:
+    schedule = make_schedule(name, SD_CONFIG, steps, max(1, steps // 2))
+    weights = [
+        weight.weight for step in schedule.steps for weight in (*step.samples, *step.outputs)
+    ]
+    assert all(math.isfinite(weight) for weight in weights)
 
 
 def test_the_last_steps_are_run() -> None:
