@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import BinaryIO, NoReturn, Protocol
 
 import numpy as np
@@ -34,7 +34,7 @@ from bridge.engine.types import (
 )
 from bridge.errors import BridgeError, Code
 from bridge.jobs.estimate import PreviewPace, StepClock
-from bridge.jobs.pipes import read_frame, write_frame
+from bridge.jobs.pipes import BEAT, BEAT_SECONDS, read_frame, write_frame
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET, load_presets
 from krita_plugin.krita_bridge.wire import frames, messages
@@ -113,7 +113,10 @@ class Inbox:
 
 
 class Outlet:
-    """Writes frames in a thread, in order, so that a step never waits for the pipe."""
+    """Writes frames in a thread, in order, so that a step never waits for the pipe.
+
+    Between them it sends beats, however long a step takes: only a process that is stuck as a whole sends none.
+    """
 
     def __init__(self, pipe: BinaryIO) -> None:
         self._pipe = pipe
@@ -138,13 +141,20 @@ class Outlet:
 
     def _write(self) -> None:
         while True:
-            frame = self._waiting.get()
+            frame = self._next()
             try:
-                write_frame(self._pipe, frames.encode(frame))
+                write_frame(self._pipe, BEAT if frame is None else frames.encode(frame))
             except OSError:
                 os._exit(0)
-            with self._lock:
-                self._unwritten -= 1
+            if frame is not None:
+                with self._lock:
+                    self._unwritten -= 1
+
+    def _next(self) -> Frame | None:
+        try:
+            return self._waiting.get(timeout=BEAT_SECONDS)
+        except Empty:
+            return None
 
 
 def to_job(submit: Submit, frame: Frame) -> Job:

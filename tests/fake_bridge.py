@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--idle-minutes", type=float)
     parser.add_argument("--handshake-seconds", type=float, default=10.0)
     parser.add_argument("--heartbeat-seconds", type=float, default=30.0)
+    parser.add_argument("--silence-seconds", type=float, default=300.0)
     parser.add_argument("--broken-unless", default="", help="the worker starts only if this exists")
     given = parser.parse_args()
 
@@ -33,6 +34,7 @@ def main() -> int:
             idle_minutes=given.idle_minutes,
             handshake_seconds=given.handshake_seconds,
             heartbeat_seconds=given.heartbeat_seconds,
+            silence_seconds=given.silence_seconds,
         )
 
     try:

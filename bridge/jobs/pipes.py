@@ -1,4 +1,7 @@
-"""Wire frames over the pipes between the serve process and its worker, each after its length."""
+"""Wire frames over the pipes between the serve process and its worker, each after its length.
+
+The worker sends BEAT when it has had nothing else to say for BEAT_SECONDS.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,11 @@ from krita_plugin.krita_bridge.wire.limits import MAX_FRAME_BYTES
 
 _LENGTH = struct.Struct("<Q")
 LENGTH_BYTES = _LENGTH.size
+
+BEAT_SECONDS = 5.0
+
+BEAT: Sequence[Buffer] = ()
+"""A frame of no bytes: a sign of life."""
 
 
 class PipeError(RuntimeError):

@@ -1,4 +1,4 @@
-"""Keeps one worker process alive: starts it, hands frames over, restarts it when it dies."""
+"""Keeps one worker process alive: starts it, hands frames over, restarts it when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ log = logging.getLogger(__name__)
 DEATHS_IN_A_ROW = 3
 """So many deaths without a job in hand, and no job finished in between, are a crash loop."""
 
+SILENCE_SECONDS = 300.0
+"""A worker that has sent nothing for so long, not even a beat (`pipes.py`), hangs and is ended.
+
+A slow step is no silence: beats come from a thread of its own. What stops them is a process that is stopped, or
+stuck in the kernel, in a driver, or in a library that never lets go of Python's lock.
+"""
+
+_SILENCE_PARTS = 10
 _PAUSES = (0.1, 1.0, 3.0)
 _STOP_SECONDS = 3.0
 _READ_AHEAD_BYTES = 4 << 20
@@ -30,10 +38,14 @@ _STDERR_LINE = re.compile(rb"[\r\n]+")
 
 @dataclass(frozen=True)
 class WorkerExit:
-    """How a worker ended. `code` is negative for a signal; `gave_up`: it is not started again by itself."""
+    """How a worker ended. `code` is negative for a signal.
+
+    `gave_up`: it is not started again by itself. `hung`: it was ended for its silence.
+    """
 
     code: int
     gave_up: bool
+    hung: bool = False
 
 
 class WorkerListener(Protocol):
@@ -52,9 +64,16 @@ class WorkerListener(Protocol):
 class Supervisor:
     """Runs `command` as a child whose stdin and stdout carry frames (`pipes.py`) and stderr text."""
 
-    def __init__(self, command: Sequence[str], listener: WorkerListener) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        listener: WorkerListener,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
         self._command = tuple(command)
         self._listener = listener
+        self._silence_seconds = silence_seconds
+        self._quiet_parts = 0
         self._process: Process | None = None
         self._deaths = 0
         self._stopping = False
@@ -76,7 +95,8 @@ class Supervisor:
             gave_up = self._deaths >= DEATHS_IN_A_ROW
             log.error("the worker ended with code %s (%s in a row)", code, self._deaths)
             self._revived.clear()
-            self._listener.worker_died(WorkerExit(code, gave_up))
+            hung = self._quiet_parts >= _SILENCE_PARTS
+            self._listener.worker_died(WorkerExit(code, gave_up, hung))
             if gave_up:
                 await self._revived.wait()
             else:
@@ -94,6 +114,12 @@ class Supervisor:
         pipe.write(length_prefix(buffers))
         for buffer in buffers:
             pipe.write(buffer)
+
+    def kill(self) -> None:
+        """End the worker at once; it is started again."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def stop(self) -> None:
         """End the worker: it leaves by itself when its stdin closes, and is killed if it does not."""
@@ -122,6 +148,7 @@ class Supervisor:
         self._process = process
         assert process.stdout is not None and process.stderr is not None
         stderr = asyncio.create_task(_log_lines(process.stderr))
+        watch = asyncio.create_task(self._kill_when_silent())
         try:
             await self._listen(process.stdout)
             # It has closed its pipe, so it is leaving: its own exit code tells more than a kill's.
@@ -131,20 +158,34 @@ class Supervisor:
         except TimeoutError:
             log.error("the worker is ended: it closed its pipe but did not leave")
         finally:
+            watch.cancel()
             self._process = None
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         code = await process.wait()
-        await asyncio.wait([stderr], timeout=1.0)
+        await asyncio.wait([stderr], timeout=_STOP_SECONDS)
         stderr.cancel()
         return code
+
+    async def _kill_when_silent(self) -> None:
+        """Counts parts of the silence, not seconds: a machine that was asleep for hours adds one part."""
+        self._quiet_parts = 0
+        while self._quiet_parts < _SILENCE_PARTS:
+            await asyncio.sleep(self._silence_seconds / _SILENCE_PARTS)
+            self._quiet_parts += 1
+        log.error("the worker is ended: it has been silent for %g s", self._silence_seconds)
+        self.kill()
 
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
         while True:
             try:
-                data = await pipe.readexactly(read_length(await pipe.readexactly(LENGTH_BYTES)))
+                length = read_length(await pipe.readexactly(LENGTH_BYTES))
+                self._quiet_parts = 0
+                data = await pipe.readexactly(length)
             except asyncio.IncompleteReadError:
                 return
+            if not data:
+                continue  # a beat
             try:
                 frame = frames.decode(data)
                 message = messages.loads(frame.message)

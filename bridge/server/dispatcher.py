@@ -42,6 +42,9 @@ MAX_WAITING_JOBS = 256
 MAX_WAITING_BYTES = 1 << 30
 """Bytes of pixels of all waiting jobs; a single job is always taken."""
 
+LET_GO_SECONDS = 300.0
+"""A worker that still has a cancelled job after so long is stuck in it and is ended, so that other jobs can run."""
+
 _REMEMBERED_ENDS = 1024
 _ATTEMPTS = 2
 
@@ -149,8 +152,15 @@ class Dispatcher:
             record.watchers.append(by)
         if record.state is JobState.RUNNING and self._worker is not None:
             self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
+            asyncio.get_running_loop().call_later(LET_GO_SECONDS, self._insist, record)
         self._queue.remove(key)
         self._end(record, Event.CANCEL, Code.CANCELLED, "The job was cancelled.")
+
+    def _insist(self, cancelled: _Record) -> None:
+        """Nobody wants the worker's result any more: a worker that was only slow costs another start."""
+        if self._running is cancelled and self._worker is not None:
+            log.error("the worker is ended: it does not let go of a cancelled job")
+            self._worker.kill()
 
     def acknowledge(self, client: str, job: str) -> None:
         """The client has the result safe."""
@@ -313,6 +323,11 @@ class Dispatcher:
 
 
 def _death_notice(exit_: WorkerExit) -> tuple[str, str]:
+    if exit_.hung:
+        return (
+            "The model process stopped answering and had to be ended.",
+            "Try again, or select a smaller area; `krita-bridge doctor` and the log say more.",
+        )
     if exit_.code == -9:
         return (
             "The system ended the model process, most likely because memory ran out.",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bridge.jobs.supervisor import Supervisor
+from bridge.jobs.supervisor import SILENCE_SECONDS, Supervisor
 from krita_plugin.krita_bridge.wire.limits import MAX_FRAME_BYTES
 from krita_plugin.krita_bridge.wire.proof import PROOF_HEADER
 
@@ -44,6 +44,7 @@ class ServiceConfig:
     quota_bytes: int = QUOTA_BYTES
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     handshake_seconds: float = HANDSHAKE_SECONDS
+    silence_seconds: float = SILENCE_SECONDS
 
 
 class Service:
@@ -54,7 +55,9 @@ class Service:
         self._gate = gate
         self._store = Store(config.results, config.quota_bytes)
         self._dispatcher = Dispatcher(self._store)
-        self._supervisor = Supervisor(config.worker_command, self._dispatcher)
+        self._supervisor = Supervisor(
+            config.worker_command, self._dispatcher, config.silence_seconds
+        )
         self._dispatcher.attach(self._supervisor)
         self._sockets: set[web.WebSocketResponse] = set()
         self._upgraded: set[asyncio.BaseProtocol] = set()

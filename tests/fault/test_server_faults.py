@@ -77,6 +77,26 @@ async def test_a_job_whose_worker_died_once_succeeds(bridge: RunFile, tmp_path: 
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.slow
+async def test_a_worker_that_hangs_is_replaced_and_one_that_takes_long_is_not(
+    tmp_path: Path,
+) -> None:
+    silence = 12.0
+    with bridge_process(tmp_path, "--silence-seconds", str(silence)) as process:
+        async with client(process.wait_until_listening()) as painter:
+            await painter.send(submit("job", f"hold={tmp_path / 'go'}", seed=9))
+            await painter.until(Progress)
+            worker = worker_of(process)
+            await asyncio.sleep(1.5 * silence)
+            assert worker_of(process) == worker, "it was only slow"
+            os.kill(worker, signal.SIGSTOP)
+            (tmp_path / "go").touch()
+            message, frame = await painter.until(Result, Ended)
+            assert isinstance(message, Result)
+            assert bytes(frame.tensors["image"].data)[0] == 9
+            assert worker_of(process) != worker
+
+
 async def test_cancelling_the_job_whose_worker_just_died_does_not_run_it_again(
     process: BridgeProcess, bridge: RunFile, tmp_path: Path
 ) -> None:

@@ -65,9 +65,14 @@ class Listener:
                 await self.changed.wait()
 
 
+def supervising(
+    program: str, listener: Listener
+) -> contextlib.AbstractAsyncContextManager[Supervisor]:
+    return running(Supervisor([sys.executable, "-c", program], listener))
+
+
 @contextlib.asynccontextmanager
-async def supervising(program: str, listener: Listener) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor([sys.executable, "-c", program], listener)
+async def running(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
     task = asyncio.create_task(supervisor.run())
     try:
         yield supervisor
@@ -139,6 +144,24 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
     assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_worker_that_falls_silent_is_ended_and_started_again() -> None:
+    listener = Listener()
+    program = SPEAKS + "say('here'); os.kill(os.getpid(), 19)"
+    supervisor = Supervisor([sys.executable, "-c", program], listener, silence_seconds=0.5)
+    async with running(supervisor):
+        await listener.until_exits(2)
+    assert {exit_.hung for exit_ in listener.exits} == {True}
+
+
+async def test_a_worker_can_be_ended_and_is_started_again() -> None:
+    listener = Listener()
+    async with supervising(SPEAKS + "say('here'); time.sleep(3600)", listener) as supervisor:
+        await listener.until_said(1)
+        supervisor.kill()
+        await listener.until_said(2)
+    assert listener.exits == [WorkerExit(-9, gave_up=False, hung=False)]
 
 
 async def test_a_program_that_does_not_exist_is_a_crash_loop_not_an_error(tmp_path: Path) -> None:

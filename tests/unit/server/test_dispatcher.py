@@ -42,12 +42,16 @@ class Worker:
     def __init__(self) -> None:
         self.sent: list[Message] = []
         self.revived = 0
+        self.killed = 0
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         self.sent.append(messages.loads(frames.decode(b"".join(buffers)).message))
 
     def revive(self) -> None:
         self.revived += 1
+
+    def kill(self) -> None:
+        self.killed += 1
 
 
 class Bench:
@@ -238,6 +242,33 @@ async def test_death_by_the_system_says_that_memory_ran_out(bench: Bench) -> Non
         bench.says(READY)
     ended = next(item for item in await bench.news() if isinstance(item, Ended))
     assert "memory" in ended.message and ended.hint
+
+
+async def test_a_job_that_hangs_twice_fails_with_its_own_sentence(bench: Bench) -> None:
+    bench.says(READY)
+    bench.submit("a")
+    for _ in range(2):
+        bench.dispatcher.worker_died(WorkerExit(-9, gave_up=False, hung=True))
+        bench.says(READY)
+    ended = next(item for item in await bench.news() if isinstance(item, Ended))
+    assert ended.code == "worker_died" and ended.hint
+    assert ended.message == "The model process stopped answering and had to be ended."
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+async def test_a_worker_that_does_not_let_go_of_a_cancelled_job_is_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, lets_go: bool
+) -> None:
+    monkeypatch.setattr(module, "LET_GO_SECONDS", 0.0)
+    bench.says(READY)
+    bench.submit("a")
+    bench.dispatcher.cancel("anna", "a", bench.outbox)
+    if lets_go:
+        bench.says(Ended("a", JobState.CANCELLED, "cancelled"))
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.0, later.set)  # timers run in the order of their times
+    await later.wait()
+    assert bench.worker.killed == (0 if lets_go else 1)
 
 
 async def test_who_has_left_is_told_nothing_more(bench: Bench) -> None:
