@@ -45,10 +45,10 @@ class Adapters:
     def __init__(self, model: LoadedModel, library: Library, hashes: HashCache) -> None:
         self._model = model
         self._library = library
-        self._hashes = hashes
         self._original: dict[nn.Module, torch.Tensor] = {}
         self._in_use: tuple[tuple[_Version, float], ...] = ()
         self._read = lru_cache(_KEPT)(lambda version: read_lora(version.path, model))
+        self._sha256 = lru_cache()(lambda version: hashes.sha256(version.path, lambda _: None))
 
     def use(self, wanted: Mapping[str, float]) -> tuple[tuple[Adapter, ...], bool]:
         """Have exactly the LoRAs `wanted` (strength by name) in the model; returns them, and whether anything changed.
@@ -58,7 +58,7 @@ class Adapters:
         versions = {name: _version(self._library.find(name)) for name in wanted}
         updates = [(self._read(versions[name]), strength) for name, strength in wanted.items()]
         adapters = tuple(
-            Adapter(name, self._hashes.sha256(versions[name].path, lambda _: None), strength)
+            Adapter(name, self._sha256(versions[name]), strength)
             for name, strength in wanted.items()
         )
         in_use = tuple((versions[name], strength) for name, strength in wanted.items())
