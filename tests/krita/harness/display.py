@@ -38,7 +38,7 @@ class Display:
     def __exit__(self, *exc: object) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=90)
 
     def xdotool(self, *words: object) -> str:
         """One xdotool call; its commands chain, which keeps the moves of a drag in step."""

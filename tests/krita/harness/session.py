@@ -111,7 +111,7 @@ class Krita:
         self._process = None
         if process.poll() is None:
             with contextlib.suppress(Exception):  # a hung Krita does not answer; then the signals
-                self.agent.call("leave", timeout=10)
+                self.agent.call("leave", timeout=QUIT_LIMIT)
                 process.wait(QUIT_LIMIT)
         for number in (signal.SIGTERM, signal.SIGKILL):
             if process.poll() is None:
