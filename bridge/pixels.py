@@ -1,7 +1,8 @@
-"""What the command line, the worker and the engine all do with arrays of pixels: numpy only, no torch."""
+"""What the command line, the worker and the engine all do with arrays of pixels: no torch."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from bridge.engine.types import ImageU8, MaskU8
@@ -10,12 +11,7 @@ from krita_plugin.krita_bridge.wire.geometry import Bounds
 
 def swap_red_and_blue(image: ImageU8) -> ImageU8:
     """RGBA to BGRA or back: H x W x 4 uint8, always a new contiguous array."""
-    swapped = np.empty(image.shape, np.uint8)
-    swapped[..., 0] = image[..., 2]
-    swapped[..., 1] = image[..., 1]
-    swapped[..., 2] = image[..., 0]
-    swapped[..., 3] = image[..., 3]
-    return swapped
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA), np.uint8)
 
 
 def tight_bounds(mask: MaskU8) -> Bounds:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bridge.engine.types import ImageU8
+
+_HALF, _MINUS_ONE = torch.tensor(0.5), torch.tensor(-1.0)
 
 
 def over_white(image: ImageU8) -> torch.Tensor:
@@ -22,20 +26,20 @@ def over_white(image: ImageU8) -> torch.Tensor:
 
 def planes(image: ImageU8) -> torch.Tensor:
     """An H x W x 4 image as 4 x H x W float32, 0 to 1, in memory of its own."""
-    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
-    return pixels.permute(2, 0, 1).contiguous().float().mul_(1 / 255)
+    return torch.from_numpy(cv2.dnn.blobFromImage(image, 1 / 255))[0]
 
 
-def to_u8(picture: torch.Tensor) -> torch.Tensor:
+def to_u8(picture: torch.Tensor) -> NDArray[np.uint8]:
     """0 to 1 -> bytes: rounded (truncation would lose half a level), clipped."""
-    return (picture * 255).round_().clamp_(0, 255).to(torch.uint8)
+    row = picture.clamp(0, 1).numpy().reshape(1, -1)
+    return np.asarray(cv2.convertScaleAbs(row, alpha=255), np.uint8).reshape(picture.shape)
 
 
 def to_model(picture: torch.Tensor) -> torch.Tensor:
     """0 to 1 -> the -1 to 1 a VAE works in."""
-    return (picture * 2).sub_(1)
+    return torch.add(_MINUS_ONE, picture, alpha=2)
 
 
 def from_model(picture: torch.Tensor) -> torch.Tensor:
     """-1 to 1 -> 0 to 1, clipped: decoders overshoot."""
-    return (picture * 0.5).add_(0.5).clamp_(0, 1)
+    return torch.add(_HALF, picture, alpha=0.5).clamp_(0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,45 +25,54 @@ class Compositor:
         self,
         plan: Plan,
         image: ImageU8 | None,
-        mask: MaskU8,
+        mask: MaskU8 | None,
         latent_scale: int,
         blend: Blend = Blend.SOFT,
     ) -> None:
-        """`image` (RGBA) and `mask` have the size of `plan.source`."""
+        """`image` (RGBA) and `mask` have the size of `plan.source`; without a mask all of it is selected."""
         self._plan = plan
-        part = _slices(plan.target.relative_to(plan.source))
-        self._mask = mask[part]
-        self._alpha = self._mask if image is None else coverage(mask, plan, latent_scale)[part]
+        box = plan.target.relative_to(plan.source)
+        part = _slices(box)
         self._image = None if image is None else image[part]
         self._weights = None
+        if mask is None:
+            self._mask = self._alpha = np.full((box.height, box.width), 255, np.uint8)
+            self._is_full = True
+            return
+        self._mask = mask[part]
+        self._alpha = self._mask if image is None else coverage(mask, plan, latent_scale)[part]
+        self._is_full = bool(self._alpha.all())
         if blend is Blend.SOFT and image is not None and not mask.all():
-            self._weights = blend_weights(mask, plan.target.relative_to(plan.source))
+            self._weights = blend_weights(mask, box)
 
-    def over(self, colours: torch.Tensor) -> Compositor:
+    def over(self, colours: NDArray[np.uint8]) -> Compositor:
         """The same, but what is painted goes over into `colours` (3 x H x W uint8 of the size of `plan.target`)
         instead of the source's: for selections whose old content is to go, up to its edge."""
         made = copy.copy(self)
         made._image = np.full((*self._mask.shape, 4), 255, np.uint8)
-        made._image[..., :3] = colours.permute(1, 2, 0).numpy()
+        made._image[..., :3] = np.moveaxis(colours, 0, -1)
         return made
 
     def layer(self, working: torch.Tensor) -> ImageU8:
         """The layer for a working picture 1 x 3 x H x W, 0 to 1.
 
         Alpha is the selection's `coverage`, so that laying it over the source blends smooth edges as Krita
-        does. With `Blend.SOFT` the colour goes over into the source's just inside an edge.
+        does. With `Blend.SOFT` the colour goes over into the source's just inside an edge. Where alpha is 0 so is
+        the colour: `copyTo` leaves zeros there.
         """
         painted = from_working(working, self._plan)[0]
         if self._image is not None and self._weights is not None:
             painted = _blend(painted, self._image, self._weights)
-        return _layer(to_u8(painted).numpy(), self._alpha)
+        layer = cv2.merge((*to_u8(painted), self._alpha))
+        return np.asarray(layer if self._is_full else cv2.copyTo(layer, self._alpha), np.uint8)
 
     def unchanged(self) -> ImageU8:
         """The layer that changes nothing: the source's colours where it is opaque, else nothing."""
         if self._image is None:
             return np.zeros((*self._mask.shape, 4), np.uint8)
-        opaque = np.where(self._image[..., 3] == 255, self._mask, 0).astype(np.uint8)
-        return _layer(np.moveaxis(self._image, -1, 0)[:3], opaque)
+        layer = self._image.copy()
+        layer[..., 3] = np.where(self._image[..., 3] == 255, self._mask, 0)
+        return np.asarray(cv2.copyTo(layer, layer[..., 3]), np.uint8)
 
 
 def _slices(bounds: Bounds) -> tuple[slice, slice]:
@@ -75,13 +85,3 @@ def _blend(painted: torch.Tensor, image: ImageU8, weights: torch.Tensor) -> torc
     source = (1 - weights) * pixels[3]
     mixed = (painted * weights).add_(pixels[:3].mul_(source))
     return mixed.div_((weights + source).clamp_(min=1e-6))
-
-
-def _layer(colour: NDArray[np.uint8], alpha: MaskU8) -> ImageU8:
-    """3 x H x W and H x W as one layer H x W x 4, without colour where it is transparent."""
-    layer = np.empty((*alpha.shape, 4), np.uint8)
-    for channel, plane in enumerate((*colour, alpha)):  # five times as fast as all three at once
-        layer[..., channel] = plane
-    if not alpha.all():
-        layer[alpha == 0] = 0
-    return layer

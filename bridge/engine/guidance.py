@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 
@@ -29,14 +30,19 @@ def make_predictor(
     `rescale`, 0 to 1: how far the output's spread is brought back to that without guidance (`rescaled`).
     """
     batch = len(conditions)
-    tokens = torch.cat([condition.tokens for condition in conditions])
+    tokens = conditions[0].tokens
+    if batch > 1:
+        tokens = torch.cat([condition.tokens for condition in conditions])
     added = _added_conditions(model, conditions, picture)
-    at = torch.tensor(timesteps, dtype=torch.float32, device=model.device)
+    at = _on_device(tuple(timesteps), model.device)
 
     def predict(latents: torch.Tensor, index: int) -> torch.Tensor:
         given = latents if extra is None else torch.cat([latents, extra], dim=1)
+        given = given.to(model.dtype)
+        if batch > 1:
+            given = given.expand(batch, -1, -1, -1)
         output: torch.Tensor = model.unet(
-            given.to(model.dtype).expand(batch, -1, -1, -1),
+            given,
             at[index],
             encoder_hidden_states=tokens,
             added_cond_kwargs=added,
@@ -49,6 +55,12 @@ def make_predictor(
         return rescaled(guided, positive, rescale) if rescale else guided
 
     return predict
+
+
+@lru_cache(maxsize=64)
+def _on_device(numbers: tuple[float, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """A float32 scalar each. Kept, because copying to a GPU waits for it."""
+    return torch.tensor(numbers, dtype=torch.float32, device=device).unbind()
 
 
 def rescaled(guided: torch.Tensor, positive: torch.Tensor, share: float) -> torch.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from bridge.engine.color import from_model, to_model
@@ -17,22 +15,14 @@ def encode(model: LoadedModel, picture: torch.Tensor) -> torch.Tensor:
 
 def encode_signed(model: LoadedModel, picture: torch.Tensor) -> torch.Tensor:
     """Like `encode`, for a picture from -1 to 1."""
-    vae = model.vae
-    encoded = vae.encode(picture.to(model.device, _dtype(vae)))
+    encoded = model.vae.encode(picture.to(model.device, model.vae_dtype))
     latents: torch.Tensor
     latents = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
-    return latents.float() * float(vae.config.scaling_factor)
+    return latents.float() * model.latent_factor
 
 
 def decode(model: LoadedModel, latents: torch.Tensor) -> torch.Tensor:
     """The picture of scaled latents, float32 on the CPU."""
-    vae = model.vae
-    scaled = (latents / float(vae.config.scaling_factor)).to(_dtype(vae))
-    picture = vae.decode(scaled, return_dict=False)[0]
+    scaled = (latents / model.latent_factor).to(model.vae_dtype)
+    picture = model.vae.decode(scaled, return_dict=False)[0]
     return from_model(picture.float().cpu())
-
-
-def _dtype(vae: Any) -> torch.dtype:
-    """Asked of one parameter: `vae.dtype` walks through all modules, which takes milliseconds."""
-    dtype: torch.dtype = next(vae.parameters()).dtype
-    return dtype

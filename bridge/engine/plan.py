@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from bridge.models.loaded import Resolution
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
@@ -34,6 +35,11 @@ class Plan:
     working: Extent
     content: Bounds
     latent_origin: tuple[int, int]
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the working picture is the target, pixel for pixel."""
+        return self.source == self.target and self.source.extent == self.working
 
     @property
     def is_scaled(self) -> bool:

@@ -16,6 +16,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 PLACE = "{prompt}"
 """Where in a preset's template the painter's own words go."""
@@ -69,8 +70,9 @@ def plain(text: str) -> Prompt:
     return Prompt(text, (Span(text),) if text else ())
 
 
+@lru_cache(maxsize=64)
 def read(typed: str, seed: int, template: str = PLACE) -> Prompt:
-    """What was typed, for one seed, put into a preset's template."""
+    """What was typed, for one seed, put into a preset's template. Kept: live painting reads the same again and again."""
     own = _COMMENT.sub("", typed).strip()
     text = _choose(template.replace(PLACE, own), seed).strip()
     loras = [LoraUse(name.strip(), float(strength or 1)) for name, strength in _LORA.findall(text)]

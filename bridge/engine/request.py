@@ -97,8 +97,8 @@ def resolve(job: Job, preset: Preset) -> Settings:
     )
 
 
-def selection(snapshot: Snapshot) -> MaskU8:
-    """The snapshot's mask, or all of its bounds selected when it has none.
+def selection(snapshot: Snapshot) -> MaskU8 | None:
+    """The snapshot's mask; None selects all of its bounds.
 
     Raises BridgeError (BAD_INPUT) when image or mask do not fit the bounds, or nothing is selected.
     """
@@ -108,7 +108,7 @@ def selection(snapshot: Snapshot) -> MaskU8:
     if snapshot.image is not None:
         _check("image", snapshot.image, (height, width, 4))
     if snapshot.mask is None:
-        return np.full((height, width), 255, np.uint8)
+        return None
     _check("mask", snapshot.mask, (height, width))
     if not snapshot.mask.any():
         raise _nothing_selected()

@@ -11,6 +11,8 @@ from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 
 def to_working(picture: torch.Tensor, plan: Plan) -> torch.Tensor:
     """A picture 1 x C x H x W of `plan.source` as the working picture; padding repeats the border."""
+    if plan.is_plain:
+        return picture
     return pad(resize(picture, plan.content.extent), plan)
 
 
@@ -26,6 +28,8 @@ def pad(content: torch.Tensor, plan: Plan) -> torch.Tensor:
 
 def from_working(picture: torch.Tensor, plan: Plan) -> torch.Tensor:
     """The working picture 1 x C x H x W as a picture of `plan.target` at document resolution."""
+    if plan.is_plain:
+        return picture
     content = crop(picture, plan.content)
     return crop(resize(content, plan.source.extent), plan.target.relative_to(plan.source))
 

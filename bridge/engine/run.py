@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property, partial
 
@@ -27,8 +28,6 @@ from bridge.pixels import tight_bounds
 from krita_plugin.krita_bridge.wire.geometry import Bounds
 from krita_plugin.krita_bridge.wire.modes import Prefill
 
-_INPAINT_CHANNELS = 9
-
 
 class Run:
     """Plans a job when made; `paint` does it. Use it inside torch.inference_mode()."""
@@ -38,11 +37,13 @@ class Run:
         model: LoadedModel,
         encoder: PromptEncoder,
         snapshot: Snapshot,
-        selection: MaskU8,
+        selection: MaskU8 | None,
         settings: Settings,
     ) -> None:
-        source, box = snapshot.bounds, tight_bounds(selection)
-        target = Bounds(source.x + box.x, source.y + box.y, box.width, box.height)
+        source = target = snapshot.bounds
+        if selection is not None:
+            box = tight_bounds(selection)
+            target = Bounds(source.x + box.x, source.y + box.y, box.width, box.height)
         self.plan: Plan = make_plan(source, target, model.resolution, model.latent_scale)
         self._model = model
         self._encoder = encoder
@@ -52,7 +53,7 @@ class Run:
         self._compositor = Compositor(
             self.plan, snapshot.image, selection, model.latent_scale, settings.blend
         )
-        self._pace = _Pace(model.device)
+        self._pace = _Pace() if model.device.type == "cuda" else None
 
     def paint(self, on_step: OnStep, is_cancelled: IsCancelled) -> ImageU8:
         """The layer of `plan.target`. Raises BridgeError."""
@@ -60,7 +61,7 @@ class Run:
         if settings.run == 0:
             return self._compositor.unchanged()
         schedule = make_schedule(
-            settings.scheduler, model.scheduler_config, settings.steps, settings.run
+            settings.scheduler, model.scheduler_json, settings.steps, settings.run
         )
         _stop_if(is_cancelled)
         start, kept, extra = self._start(schedule)
@@ -76,38 +77,43 @@ class Run:
         _stop_if(is_cancelled)
         after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))
         latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
-        if not torch.isfinite(latents).all():
+        if not math.isfinite(float(latents.sum())):  # one NaN or infinity makes the sum one
             raise _not_finite()
         return self._compositor.layer(self._matched(latent.decode(model, latents)))
 
     def _start(self, schedule: Schedule) -> tuple[torch.Tensor, Kept | None, torch.Tensor | None]:
         """The first sample, what is kept, and the extra channels of a UNet trained to inpaint."""
-        settings, levels, picture = self._settings, self._levels, self._picture
+        settings, picture = self._settings, self._picture
         grain = self._noise(draw=0)
-        inpaints = self._model.unet.config.in_channels == _INPAINT_CHANNELS
+        inpaints = self._model.inpaints
         extra = self._inpaint_channels() if inpaints else None
-        start = grain * schedule.start_scale
         if picture is None:
-            return start, None, extra
-        kept_at_all = (levels < levels.max()) & (levels > 0) if inpaints else levels < levels.max()
-        keeps = bool(kept_at_all.any())
-        anew = settings.strength == 1 and bool(levels.max() == 255)
+            return grain * schedule.start_scale, None, extra
+        anew, keeps = settings.strength == 1, False
+        if self._selection is not None:
+            levels = self._levels
+            less = levels < levels.max()
+            keeps = bool(((levels > 0) & less if inpaints else less).any())
+            anew = anew and bool(levels.max() == 255)
         if not anew or keeps or settings.prefill is Prefill.INPAINT:
             picture = self._prefilled(picture)
         if anew and not keeps:
-            return start, None, extra
+            return grain * schedule.start_scale, None, extra
         encoded = latent.encode(self._model, picture)
-        if not anew:
-            start = noisy(encoded, grain, schedule.steps[0])
+        first = schedule.steps[0]
+        start = grain * schedule.start_scale if anew else noisy(encoded, grain, first)
         if not keeps:
             return start, None, extra
-        free_from = first_steps(levels, settings.strength, settings.steps, schedule.order)
+        free_from = first_steps(self._levels, settings.strength, settings.steps, schedule.order)
         return start, Kept(encoded, grain, free_from.to(self._model.device)), extra
 
     def _prefilled(self, picture: torch.Tensor) -> torch.Tensor:
         """The working picture as the painting begins from it. What is selected softly keeps what is there."""
-        kind, hole = self._settings.prefill, self._pixels((self._levels == 255).float())
-        if kind is Prefill.KEEP or not hole.any():
+        kind = self._settings.prefill
+        if kind is Prefill.KEEP:
+            return picture
+        hole = self._pixels((self._levels == 255).float())
+        if not hole.any():
             return picture
         picture = prefill(kind, picture, hole, self._covered)
         if kind is Prefill.INPAINT:
@@ -125,7 +131,7 @@ class Run:
     def _matched(self, painted: torch.Tensor) -> torch.Tensor:
         """`painted` without what the model did to the colours of what is kept."""
         picture = self._picture
-        if picture is None or not self._settings.match_colors:
+        if picture is None or self._selection is None or not self._settings.match_colors:
             return painted
         # A decoder lets a latent show in its neighbours' pixels, so these are no witnesses.
         reached = F.max_pool2d(self._levels, 3, stride=1, padding=1)
@@ -139,7 +145,7 @@ class Run:
     @cached_property
     def _levels(self) -> torch.Tensor:
         """How strongly each latent is repainted (`mask.levels`)."""
-        if self._image is None:
+        if self._image is None or self._selection is None:
             height, width = self._latent_size()
             return torch.full((1, 1, height, width), 255.0)
         return mask.levels(self._selection, self.plan, self._model.latent_scale)
@@ -161,10 +167,8 @@ class Run:
         return self._encoder.pair(settings.positive, settings.negative, settings.clip_skip)
 
     def _noise(self, draw: int) -> torch.Tensor:
-        channels = int(self._model.vae.config.latent_channels)
-        drawn = noise.gaussian(
-            self._settings.seed, self.plan.latent_origin, self._latent_size(), channels, draw
-        )
+        size, channels = self._latent_size(), self._model.latent_channels
+        drawn = noise.gaussian(self._settings.seed, self.plan.latent_origin, size, channels, draw)
         return drawn.float().to(self._model.device)
 
     def _fresh_noise(self, index: int) -> torch.Tensor:
@@ -182,7 +186,8 @@ class Run:
         index: int,
         so_far: Callable[[], torch.Tensor],
     ) -> None:
-        self._pace()
+        if self._pace is not None:
+            self._pace()
         _stop_if(is_cancelled)
         on_step(StepReport(index + 1, steps, partial(self._preview, so_far)))
         _stop_if(is_cancelled)
@@ -195,13 +200,10 @@ class Run:
 class _Pace:
     """Keeps a GPU's queue at most one step behind, so that a step reported is nearly done and cancelling works."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._is_cuda = device.type == "cuda"
+    def __init__(self) -> None:
         self._before: torch.cuda.Event | None = None
 
     def __call__(self) -> None:
-        if not self._is_cuda:
-            return
         if self._before is not None:
             self._before.synchronize()
         self._before = torch.cuda.current_stream().record_event()

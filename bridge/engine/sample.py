@@ -62,7 +62,8 @@ def sample(
     outputs: deque[torch.Tensor] = deque(maxlen=schedule.memory)
     steps = schedule.steps
     for index, step in enumerate(steps):
-        outputs.appendleft(predict(samples[0] * step.input_scale, index))
+        given = samples[0] if step.input_scale == 1 else samples[0] * step.input_scale
+        outputs.appendleft(predict(given, index))
         following = _combine(step, samples, outputs)
         if step.fresh:
             following.add_(fresh_noise(index), alpha=step.fresh)
@@ -90,10 +91,12 @@ def _combine(
     step: Step, samples: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]
 ) -> torch.Tensor:
     """The weighted sum that a step asks for; entry `lag` of each sequence is that of `lag` steps back."""
-    terms = [(outputs[weight.lag], weight.weight) for weight in step.outputs]
-    terms += [(samples[weight.lag], weight.weight) for weight in step.samples]
-    (first, weight), *others = terms
-    total = first * weight
-    for tensor, weight in others:
-        total.add_(tensor, alpha=weight)
+    total: torch.Tensor | None = None
+    for tensors, weights in ((outputs, step.outputs), (samples, step.samples)):
+        for weight in weights:
+            if total is None:
+                total = tensors[weight.lag] * weight.weight
+            else:
+                total.add_(tensors[weight.lag], alpha=weight.weight)
+    assert total is not None, "a step leads somewhere"
     return total

@@ -95,12 +95,13 @@ def first_steps(levels: torch.Tensor, strength: float, steps: int, order: int) -
     return (runs.max() - runs) * order
 
 
-def make_schedule(name: str, config: Mapping[str, Any], steps: int, run: int) -> Schedule:
-    """The last `run` of `steps` steps of the scheduler `name` for a model's scheduler config.
+def make_schedule(name: str, config: Mapping[str, Any] | str, steps: int, run: int) -> Schedule:
+    """The last `run` of `steps` steps of the scheduler `name` for a model's scheduler config, or its JSON text.
 
     Raises BridgeError for an unknown name. Schedules are cached.
     """
-    return _make_schedule(name, json.dumps(dict(config), sort_keys=True, default=str), steps, run)
+    text = config if isinstance(config, str) else json.dumps(dict(config), default=str)
+    return _make_schedule(name, text, steps, run)
 
 
 @lru_cache(maxsize=64)

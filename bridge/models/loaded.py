@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
     from bridge.models.families import Family
+
+_INPAINT_CHANNELS = 9
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,33 @@ class LoadedModel:
     dtype: torch.dtype
     swapped_vae: SwappedVae | None = None
 
-    @property
+    # What follows never changes and is asked for by every job: worked out once.
+
+    @cached_property
     def latent_scale(self) -> int:
         """Pixels of the picture a latent stands for, each way."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @cached_property
+    def latent_channels(self) -> int:
+        return int(self.vae.config.latent_channels)
+
+    @cached_property
+    def inpaints(self) -> bool:
+        """Whether the UNet takes a mask and masked latents beside the latents."""
+        return int(self.unet.config.in_channels) == _INPAINT_CHANNELS
+
+    @cached_property
+    def latent_factor(self) -> float:
+        """What the VAE's own latents are multiplied by."""
+        return float(self.vae.config.scaling_factor)
+
+    @cached_property
+    def scheduler_json(self) -> str:
+        """`scheduler_config` as text, which schedules are cached by."""
+        return json.dumps(dict(self.scheduler_config), default=str)
+
+    @cached_property
+    def vae_dtype(self) -> torch.dtype:
+        dtype: torch.dtype = next(self.vae.parameters()).dtype
+        return dtype

@@ -45,7 +45,7 @@ def test_all_levels_survive_the_way_to_floats_and_back() -> None:
     levels = np.zeros((16, 16, 4), np.uint8)
     levels[..., :3] = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     levels[..., 3] = 255
-    back = to_u8(over_white(levels))[0].permute(1, 2, 0).numpy()
+    back = np.moveaxis(to_u8(over_white(levels))[0], 0, -1)
     assert np.array_equal(back, levels[..., :3])
 
 
