@@ -21,6 +21,9 @@ from krita_plugin.krita_bridge.wire.messages import PresetInfo
 
 DEFAULT_PRESET = "embedded"
 
+DETAIL = 0.4
+"""Strength of the second pass unless a preset says otherwise: what is where stays, how it looks close up is new."""
+
 _MAX_FILE_BYTES = 64 * 1024
 _MIN_NATIVE, _MAX_NATIVE = 64, 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -93,7 +96,8 @@ ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
 class Preset:
     """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
     `negative_prompt` are used where a request leaves them open. `template` goes round every prompt, which
-    stands in it as {prompt}. `clip_skip` counts as A1111 does, 1 is none; `guidance_rescale` 0 to 1."""
+    stands in it as {prompt}. `clip_skip` counts as A1111 does, 1 is none; `guidance_rescale` 0 to 1. `detail`: strength, 0 to 1, of
+    a second pass over what is larger than the model likes; 0 is none."""
 
     name: str
     label: str
@@ -106,6 +110,7 @@ class Preset:
     template: str = PLACE
     clip_skip: int = 1
     guidance_rescale: float = 0.0
+    detail: float = 0.0
 
     @property
     def info(self) -> PresetInfo:
@@ -176,6 +181,7 @@ def read_preset(path: Path) -> Preset:
         template=sampling.text("template", default=PLACE, most=limits.MAX_PROMPT_CHARACTERS),
         clip_skip=sampling.whole("clip_skip", 1, limits.MAX_CLIP_SKIP, default=1),
         guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
+        detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
     )
     if PLACE not in preset.template:
         raise sampling.error("template", f"must say where the prompt goes: {PLACE}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
 
 from bridge.engine.condition import Conditioning
 from bridge.engine.sample import Predict
+from bridge.engine.tiles import Layout, Tile
 from bridge.models.loaded import LoadedModel
 from krita_plugin.krita_bridge.wire.geometry import Extent
 
@@ -53,6 +54,25 @@ def make_predictor(
         positive, negative = output.chunk(2)
         guided = torch.lerp(negative, positive, guidance)
         return rescaled(guided, positive, rescale) if rescale else guided
+
+    return predict
+
+
+def in_tiles(
+    layout: Layout,
+    channels: int,
+    predictor_of: Callable[[Tile], Predict],
+    before_tile: Callable[[], None],
+) -> Predict:
+    """One output from those of all tiles. `predictor_of` makes each tile's own; `before_tile` may raise to stop."""
+    predictors = {tile: predictor_of(tile) for tile in layout.tiles}
+
+    def predict(latents: torch.Tensor, index: int) -> torch.Tensor:
+        def part(tile: Tile) -> torch.Tensor:
+            before_tile()
+            return predictors[tile](tile.of(latents), index)
+
+        return layout.mean(part, channels)
 
     return predict
 

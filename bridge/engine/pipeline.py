@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
+from bridge.engine import passes
 from bridge.engine.facts import facts_of
 from bridge.engine.held import Held
 from bridge.engine.request import resolve, selection
-from bridge.engine.run import Run
 from bridge.engine.types import IsCancelled, Job, OnStep, Painting
 from bridge.errors import BridgeError, Code
 from bridge.models.device import AUTO, choose_device
@@ -40,7 +40,7 @@ class Engine:
         load: Load | None = None,
     ) -> None:
         """`threads`: how many torch uses on a CPU; None leaves it as it is. `home`: the bridge's folder, with
-        `loras` and `embeddings`; None is the user's own.
+        `loras`, `embeddings` and `hypernetworks`; None is the user's own.
 
         Raises BridgeError when there is no such device.
         """
@@ -83,11 +83,12 @@ class Engine:
         held = self._model(preset.model, lambda done, sentence: None)
         with _memory_errors(), torch.inference_mode():
             weights = held.prepare(settings)
-            run = Run(held.model, held.encoder, job.snapshot, selected, settings)
-            layer = run.paint(on_step, is_cancelled)
+            layer, plan = passes.paint(
+                held.model, held.encoder, job.snapshot, selected, settings, on_step, is_cancelled
+            )
         seconds = time.perf_counter() - started
-        facts = facts_of(settings, job.snapshot, held.model, weights, run.plan.working, seconds)
-        return Painting(layer, run.plan.target, facts)
+        facts = facts_of(settings, job.snapshot, held.model, weights, plan.working, seconds)
+        return Painting(layer, plan.target, facts)
 
     def _preset(self, name: str) -> Preset:
         found = self._presets.get(name or DEFAULT_PRESET)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.engine.prompt import Prompt, read
+from bridge.engine.prompt import Prompt, Use, read
 from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
@@ -23,6 +23,7 @@ class Settings:
 
     `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
+    `detail` is the strength of the second pass over what is larger than the model likes.
     """
 
     preset: str
@@ -41,20 +42,30 @@ class Settings:
     guidance_rescale: float
     blend: Blend
     match_colors: bool
+    detail: float
 
     @property
     def loras(self) -> dict[str, float]:
         """Strength by name, of both prompts: a LoRA changes the model, whichever of them names it."""
-        total: dict[str, float] = {}
-        for lora in (*self.positive.loras, *self.negative.loras):
-            total[lora.name] = total.get(lora.name, 0.0) + lora.strength
-        return total
+        return _added_up(*self.positive.loras, *self.negative.loras)
+
+    @property
+    def hypernetworks(self) -> dict[str, float]:
+        """As `loras`."""
+        return _added_up(*self.positive.hypernetworks, *self.negative.hypernetworks)
 
     @property
     def prefill(self) -> Prefill:
         """What stands in the selection before the model paints: at full strength nothing is left of what was there."""
         kind = MEANINGS[self.mode].prefill
         return Prefill.SURROUNDINGS if kind is Prefill.KEEP and self.strength == 1 else kind
+
+
+def _added_up(*uses: Use) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for use in uses:
+        total[use.name] = total.get(use.name, 0.0) + use.strength
+    return total
 
 
 def resolve(job: Job, preset: Preset) -> Settings:
@@ -94,6 +105,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         else request.guidance_rescale,
         blend=request.blend,
         match_colors=request.match_colors,
+        detail=preset.detail,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 
 import torch
@@ -13,19 +14,20 @@ from bridge.engine import latent, mask, noise
 from bridge.engine.color import over_white, to_model, to_u8
 from bridge.engine.composite import Compositor
 from bridge.engine.condition import Conditioning, PromptEncoder
-from bridge.engine.guidance import make_predictor
+from bridge.engine.guidance import in_tiles, make_predictor
 from bridge.engine.match import match
 from bridge.engine.plan import Plan, make_plan
 from bridge.engine.prefill import prefill
 from bridge.engine.request import Settings
 from bridge.engine.resample import from_working, resize, to_working
-from bridge.engine.sample import Kept, noisy, sample
+from bridge.engine.sample import Kept, Predict, noisy, sample
 from bridge.engine.schedule import Schedule, first_steps, make_schedule
+from bridge.engine.tiles import Layout, Tile, make_layout
 from bridge.engine.types import ImageU8, IsCancelled, MaskU8, OnStep, Snapshot, StepReport
 from bridge.errors import BridgeError, Code
 from bridge.models.loaded import LoadedModel
 from bridge.pixels import tight_bounds
-from krita_plugin.krita_bridge.wire.geometry import Bounds
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.modes import Prefill
 
 
@@ -39,12 +41,21 @@ class Run:
         snapshot: Snapshot,
         selection: MaskU8 | None,
         settings: Settings,
+        most_pixels: int | None = None,
     ) -> None:
+        """`most_pixels`: paint at up to so many, in tiles, instead of at a size that the model likes as a whole."""
         source = target = snapshot.bounds
         if selection is not None:
             box = tight_bounds(selection)
             target = Bounds(source.x + box.x, source.y + box.y, box.width, box.height)
-        self.plan: Plan = make_plan(source, target, model.resolution, model.latent_scale)
+        resolution = model.resolution
+        self._layout: Layout | None = None
+        if most_pixels is not None:
+            resolution = replace(resolution, max_pixels=most_pixels)
+        self.plan: Plan = make_plan(source, target, resolution, model.latent_scale)
+        if most_pixels is not None:
+            side = resolution.native // model.latent_scale
+            self._layout = make_layout(*_latents(self.plan, model.latent_scale), side)
         self._model = model
         self._encoder = encoder
         self._image = snapshot.image
@@ -65,21 +76,46 @@ class Run:
         )
         _stop_if(is_cancelled)
         start, kept, extra = self._start(schedule)
-        predict = make_predictor(
-            model,
-            [step.timestep for step in schedule.steps],
-            self._conditions(),
-            settings.guidance,
-            self.plan.working,
-            extra,
-            settings.guidance_rescale,
-        )
+        predict = self._predictor(schedule, extra, kept is not None, is_cancelled)
         _stop_if(is_cancelled)
         after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))
         latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
         if not math.isfinite(float(latents.sum())):  # one NaN or infinity makes the sum one
             raise _not_finite()
-        return self._compositor.layer(self._matched(latent.decode(model, latents)))
+        return self._compositor.layer(self._matched(latent.decode(model, latents, self._layout)))
+
+    def _predictor(
+        self,
+        schedule: Schedule,
+        extra: torch.Tensor | None,
+        keeps: bool,
+        is_cancelled: IsCancelled,
+    ) -> Predict:
+        settings, scale = self._settings, self._model.latent_scale
+        conditions = self._conditions()
+        timesteps = [step.timestep for step in schedule.steps]
+
+        def of(size: Extent, extra: torch.Tensor | None) -> Predict:
+            return make_predictor(
+                self._model,
+                timesteps,
+                conditions,
+                settings.guidance,
+                size,
+                extra,
+                settings.guidance_rescale,
+            )
+
+        def of_tile(tile: Tile) -> Predict:
+            size = Extent(tile.width * scale, tile.height * scale)
+            return of(size, None if extra is None else tile.of(extra))
+
+        if self._layout is None:
+            return of(self.plan.working, extra)
+        # What is kept is put back after every step: nobody needs to paint it.
+        layout = self._layout.touching(self._levels) if keeps else self._layout
+        channels = int(self._model.vae.config.latent_channels)
+        return in_tiles(layout, channels, of_tile, partial(_stop_if, is_cancelled))
 
     def _start(self, schedule: Schedule) -> tuple[torch.Tensor, Kept | None, torch.Tensor | None]:
         """The first sample, what is kept, and the extra channels of a UNet trained to inpaint."""
@@ -99,7 +135,7 @@ class Run:
             picture = self._prefilled(picture)
         if anew and not keeps:
             return grain * schedule.start_scale, None, extra
-        encoded = latent.encode(self._model, picture)
+        encoded = latent.encode(self._model, picture, self._layout)
         first = schedule.steps[0]
         start = grain * schedule.start_scale if anew else noisy(encoded, grain, first)
         if not keeps:
@@ -125,7 +161,7 @@ class Run:
         repainted, picture = (self._levels > 0).float(), self._picture
         hole = self._pixels(repainted)
         signed = torch.zeros(1, 3, *hole.shape[-2:]) if picture is None else to_model(picture)
-        masked = latent.encode_signed(self._model, signed * (1 - hole))
+        masked = latent.encode_signed(self._model, signed * (1 - hole), self._layout)
         return torch.cat([repainted.to(masked.device), masked], dim=1)
 
     def _matched(self, painted: torch.Tensor) -> torch.Tensor:
@@ -175,8 +211,7 @@ class Run:
         return self._noise(draw=index + 1)
 
     def _latent_size(self) -> tuple[int, int]:
-        scale = self._model.latent_scale
-        return self.plan.working.height // scale, self.plan.working.width // scale
+        return _latents(self.plan, self._model.latent_scale)
 
     def _after_step(
         self,
@@ -207,6 +242,10 @@ class _Pace:
         if self._before is not None:
             self._before.synchronize()
         self._before = torch.cuda.current_stream().record_event()
+
+
+def _latents(plan: Plan, scale: int) -> tuple[int, int]:
+    return plan.working.height // scale, plan.working.width // scale
 
 
 def _stop_if(is_cancelled: IsCancelled) -> None:

@@ -13,6 +13,7 @@ from bridge.engine.schedulers import SCHEDULERS
 from bridge.errors import BridgeError, Code
 from bridge.presets import (
     DEFAULT_PRESET,
+    DETAIL,
     EmbeddedModel,
     HubModel,
     ModelFile,
@@ -50,6 +51,13 @@ def test_the_embedded_model_is_the_default_and_comes_first() -> None:
     presets = load_presets()
     assert next(iter(presets)) == DEFAULT_PRESET
     assert presets[DEFAULT_PRESET].model == EmbeddedModel()
+
+
+def test_large_regions_get_a_second_pass_unless_a_preset_says_otherwise(tmp_path: Path) -> None:
+    assert read_preset(write(tmp_path)).detail == DETAIL
+    assert read_preset(write(tmp_path, GOOD + "detail = 0.0")).detail == 0.0
+    with pytest.raises(BridgeError, match="detail"):
+        read_preset(write(tmp_path, GOOD + "detail = 1.5"))
 
 
 def test_sd15_and_sdxl_come_with_the_bridge_as_hub_models_at_their_native_sides() -> None:

@@ -42,6 +42,7 @@ embedded = true
 steps = {steps}
 guidance = 1.0
 scheduler = "ddim"
+detail = 0.0
 """
 _WANTED = "wanted"
 # Stays as long as the bridge that it asked for: the plugin takes its end for the bridge's.
