@@ -17,11 +17,15 @@ from bridge.models import weights
 from bridge.models.families import SD15, SDXL, Family
 
 UNET, VAE, TEXT, TEXT_2 = "unet", "vae", "text_encoder", "text_encoder_2"
+PREVIEW = "preview_decoder"
+"""Optional: an AutoencoderTiny for the same latents (as TAESD is), which shows the picture as it forms."""
+
 WEIGHT_STEMS = {
     UNET: "diffusion_pytorch_model",
     VAE: "diffusion_pytorch_model",
     TEXT: "model",
     TEXT_2: "model",
+    PREVIEW: "diffusion_pytorch_model",
 }
 TOKENIZER_FILES = (
     "vocab.json",
@@ -38,6 +42,7 @@ _CLASSES = {
     VAE: ("AutoencoderKL", "AutoencoderTiny"),
     TEXT: ("CLIPTextModel", "CLIPTextModelWithProjection"),
     TEXT_2: ("CLIPTextModelWithProjection",),
+    PREVIEW: ("AutoencoderTiny",),
 }
 
 
@@ -64,7 +69,8 @@ class FolderModel:
     tokenizers: tuple[Path, ...]
     scheduler_config: Mapping[str, Any]
     files: tuple[Path, ...]
-    """Everything that is read, in a fixed order."""
+    """Everything that decides what is painted, in a fixed order."""
+    preview: Component | None = None
 
 
 def weight_names(component: str, present: set[str], variant: str | None) -> list[str]:
@@ -155,7 +161,17 @@ def inspect_folder(root: Path, variant: str | None = None) -> FolderModel:
         tokenizers=tokenizers,
         scheduler_config=scheduler,
         files=tuple(files),
+        preview=_preview(root, vae, variant),
     )
+
+
+def _preview(root: Path, vae: Component, variant: str | None) -> Component | None:
+    if not (root / PREVIEW).is_dir():
+        return None
+    found = _component(root, PREVIEW, variant)
+    if found.config.get("latent_channels", 4) != vae.config.get("latent_channels", 4):
+        raise weights.corrupt(found.folder, "is for latents of another kind than the model's")
+    return found
 
 
 def _component(root: Path, name: str, variant: str | None) -> Component:

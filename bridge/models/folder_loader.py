@@ -50,7 +50,8 @@ def load_folder(
     vae = _load(model.vae, device, vae_dtype(model.vae.config, model.family, dtype))
     on_part("UNet")
     unet = _load(model.unet, device, dtype)
-    return Parts(model.family, unet, vae, text, model.scheduler_config)
+    preview = None if model.preview is None else _load(model.preview, device, dtype)
+    return Parts(model.family, unet, vae, text, model.scheduler_config, preview)
 
 
 def _load(part: Component, device: torch.device, dtype: torch.dtype) -> Any:

@@ -176,22 +176,28 @@ def _assemble(
     dtype: torch.dtype,
     swapped: SwappedVae | None,
 ) -> LoadedModel:
-    vae = parts.vae
-    preview = fit_linear_decoder(vae) if isinstance(vae, AutoencoderKL) else TinyDecoder(vae)
     return LoadedModel(
         name=name,
         sha256=sha256,
         family=parts.family,
         resolution=parts.family.resolution(_native(parts)),
         unet=parts.unet,
-        vae=vae,
+        vae=parts.vae,
         text=parts.text,
         scheduler_config=parts.scheduler_config,
-        preview_decoder=preview,
+        preview_decoder=_preview(parts),
         device=device,
         dtype=dtype,
         swapped_vae=swapped,
     )
+
+
+def _preview(parts: Parts) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A small decoder that came with the model, the VAE where it is small itself, else a fitted map."""
+    if parts.preview is not None:
+        return TinyDecoder(parts.preview)
+    vae = parts.vae
+    return fit_linear_decoder(vae) if isinstance(vae, AutoencoderKL) else TinyDecoder(vae)
 
 
 def _native(parts: Parts) -> int:

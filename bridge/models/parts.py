@@ -31,6 +31,7 @@ class Parts:
     vae: AutoencoderKL | AutoencoderTiny
     text: tuple[TextEncoder, ...]
     scheduler_config: Mapping[str, Any]
+    preview: AutoencoderTiny | None = None
 
 
 def finished(part: Network, source: Path, device: torch.device, dtype: torch.dtype) -> Network:

@@ -1,6 +1,6 @@
 """Latents to colours for step previews, without running a full decoder.
 
-A tiny autoencoder is its own preview. For AutoencoderKL a linear map does: the colour of an 8 x 8 px
+A model may bring a small decoder of its own, and a tiny autoencoder is its own preview. For AutoencoderKL a linear map does: the colour of an 8 x 8 px
 block is close to linear in its latent (Fort 2022 found it by eye; others published tables for
 SD 1.5 and SDXL). Here the map is fitted to the VAE at hand by least squares on a chart of smooth
 colours when the model is loaded. That costs one encoding of 128 x 128 px and is right for every fine-tuned or
@@ -22,13 +22,16 @@ _SEED = 20_261_121
 
 @dataclass(frozen=True, eq=False)
 class TinyDecoder:
-    """Decodes with the model's own AutoencoderTiny, at full size."""
+    """Decodes with an AutoencoderTiny: the model's VAE, or a smaller one for the same latents."""
 
     vae: AutoencoderTiny
 
     @torch.no_grad()
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """N x C x h x w scaled latents to N x 3 x H x W RGB, float32, 0 to 1."""
+        """N x C x h x w scaled latents to N x 3 x H x W RGB, float32, 0 to 1.
+
+        `vae` gives up to eight times the latents' size.
+        """
         scaled = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
         picture: torch.Tensor = self.vae.decode(scaled, return_dict=False)[0]
         return ((picture.float() + 1) / 2).clamp(0, 1)

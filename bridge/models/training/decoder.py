@@ -41,12 +41,16 @@ def preview_state_path(cache: Path) -> Path:
 
 
 def build_preview_decoder() -> Net:
-    """An AutoencoderTiny with the VAE's encoder and a decoder of a tenth of its arithmetic."""
+    """An AutoencoderTiny with the VAE's encoder and a small decoder that gives half the size.
+
+    At full size nearly all of the time went into the last two convolutions; enlarged from half, a
+    picture loses little (40 dB) and a preview nothing that is seen while it forms.
+    """
     tiny = AutoencoderTiny(
         encoder_block_out_channels=(8, 8, 8, 8),
         num_encoder_blocks=(0, 1, 1, 1),
-        decoder_block_out_channels=(12, 12, 12, 12),
-        num_decoder_blocks=(3, 2, 0, 0),
+        decoder_block_out_channels=(16, 16, 16),
+        num_decoder_blocks=(3, 1, 0),
         latent_channels=4,
         scaling_factor=SCALING,
         force_upcast=False,
@@ -87,7 +91,7 @@ def train_decoder(run: DecoderRun) -> None:
 def train_preview(run: TuneRun) -> None:
     """Trains the preview's decoder until ``run.images`` crops, from the last checkpoint.
 
-    Its model is what the VAE of ``run.base`` makes of the same latents, not the painting itself.
+    Its model is what the VAE of ``run.base`` makes of the same latents, halved, not the painting.
     """
     torch.manual_seed(run.seed)
     vae = AutoencoderTiny.from_pretrained(
@@ -100,7 +104,7 @@ def train_preview(run: TuneRun) -> None:
     def loss_of(rng: np.random.Generator) -> Tensor:
         latents = _encoded(vae, _crops(rng, source))
         with torch.no_grad():
-            wanted = _decoded(vae.decoder, latents)
+            wanted = nn.functional.avg_pool2d(_decoded(vae.decoder, latents), 2)
         return _distance(_decoded(tiny.decoder, latents), wanted)
 
     plan = Plan(preview_state_path(run.cache), run.images, BATCH, rate=4e-3, seed=run.seed)

@@ -64,7 +64,7 @@ def build_depth_estimator() -> Net:
             use_auxiliary_head=False,
         )
     )
-    # The head ends in a ReLU; begun at 0 it can die before it has learned anything.
+    # The head ends in a ReLU: begin where most depths are, not where it has no gradient.
     nn.init.constant_(model.head.head[-2].bias, 0.4)
     nn.init.normal_(model.dpt.embeddings.position_embeddings, std=0.5)
     return model
@@ -85,6 +85,7 @@ def train_depth(run: DepthRun) -> None:
     """
     torch.manual_seed(run.seed)
     model = build_depth_estimator().to(memory_format=torch.channels_last)
+    model.head.head[-1] = nn.LeakyReLU(0.1)  # with ReLU all became far, and 0 has no gradient
     source = Paintings(BATCH, calls=100)
 
     def loss_of(rng: np.random.Generator) -> Tensor:
@@ -99,4 +100,8 @@ def train_depth(run: DepthRun) -> None:
         loss: Tensor = wrong.abs().mean() + 0.5 * edges
         return loss
 
-    train(Plan(state_path(run.cache), run.images, BATCH, 2e-3, run.seed), {"depth": model}, loss_of)
+    train(
+        Plan(state_path(run.cache), run.images, BATCH, 1e-3, run.seed, 800),
+        {"depth": model},
+        loss_of,
+    )

@@ -14,12 +14,14 @@ from PIL import Image as Picture
 from torch import Tensor
 from transformers import DPTForDepthEstimation, DPTImageProcessorPil
 
+from bridge.engine.resample import resize
 from bridge.models.training.dataset import HELD_OUT, to_tensor
 from bridge.models.training.networks import Net
 from bridge.models.training.obey import Image
 from bridge.models.training.painter import Painting, paint
 from bridge.models.training.results import Figure, figure, psnr
 from bridge.models.training.sampler import to_images
+from krita_plugin.krita_bridge.wire.geometry import Extent
 
 LEVELS = 32
 """Depths are ranked in so many levels: flat areas are ties, and less than 3 % apart is no order."""
@@ -57,12 +59,15 @@ def round_trip(vae: Net, count: int) -> list[Figure]:
 
 @torch.inference_mode()
 def preview(vae: Net, folder: Path, count: int) -> list[Figure]:
-    """The preview decoder against the VAE's, and how many times faster it is at 256 px."""
+    """The preview decoder, enlarged as the engine does, against the VAE's; and how many times faster
+    it is at 256 px."""
     tiny = AutoencoderTiny.from_pretrained(
         str(folder / "preview_decoder"), torch_dtype=torch.float32, local_files_only=True
     )
     latents = vae.encode(to_tensor(_images(_paintings(count)))).latents
-    decoded, shown = (to_images(net.decode(latents).sample) for net in (vae, tiny))
+    decoded = to_images(vae.decode(latents).sample)
+    half = tiny.decode(latents).sample.add(1).div(2).clamp(0, 1)
+    shown = to_images(resize(half, Extent(*decoded.shape[2:0:-1])) * 2 - 1)
     large = torch.randn(1, 4, 32, 32)
     ratios = []
     for _ in range(8):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from safetensors.torch import load_file, save_file
 
 from bridge.errors import BridgeError, Code
@@ -309,3 +310,36 @@ def test_the_embedded_model_is_a_folder_like_any_other(
     with pytest.raises(BridgeError) as caught:
         load(EmbeddedModel(), "cpu")
     assert caught.value.code is Code.MODEL_MISSING
+
+
+def _with_preview_decoder(folder: Path, latent_channels: int = 4) -> AutoencoderTiny:
+    torch.manual_seed(11)
+    tiny = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4,
+        decoder_block_out_channels=(8,) * 3,
+        num_decoder_blocks=(1, 1, 0),
+        latent_channels=latent_channels,
+    )
+    tiny.save_pretrained(folder / "preview_decoder")
+    return tiny
+
+
+def test_a_preview_decoder_that_comes_with_a_model_shows_its_steps(own_sd15: Path) -> None:
+    plain = load(ModelFolder(own_sd15), "cpu")
+    tiny = _with_preview_decoder(own_sd15)
+    model = load(ModelFolder(own_sd15), "cpu")
+    latents = torch.randn(1, 4, 8, 6, generator=torch.Generator().manual_seed(1))
+    shown = model.preview_decoder(latents)
+    with torch.no_grad():
+        decoded = tiny.decode(latents / tiny.config.scaling_factor).sample
+    assert shown.shape == (1, 3, 32, 24)
+    assert torch.allclose(shown, ((decoded + 1) / 2).clamp(0, 1), atol=1e-6)
+    assert model.sha256 == plain.sha256, "what shows the steps does not change what is painted"
+
+
+def test_a_preview_decoder_for_other_latents_is_refused_by_name(own_sd15: Path) -> None:
+    _with_preview_decoder(own_sd15, latent_channels=16)
+    with pytest.raises(BridgeError) as raised:
+        load(ModelFolder(own_sd15), "cpu")
+    assert raised.value.code is Code.MODEL_CORRUPT
+    assert "preview_decoder" in str(raised.value)
