@@ -145,7 +145,7 @@ class Outlet:
             try:
                 write_frame(self._pipe, BEAT if frame is None else frames.encode(frame))
             except OSError:
-                os._exit(0)
+                return  # the serve process is gone: the inbox sees that too, and ends this one
             if frame is not None:
                 with self._lock:
                     self._unwritten -= 1
