@@ -147,6 +147,14 @@ def test_a_bridge_that_falls_silent_is_left(
         ears.until_state(ConnectionState.CONNECTED)
 
 
+def submit_large(client: Client) -> None:
+    """A job of more bytes than sockets hold."""
+    side = 2048
+    large = Bounds(0, 0, side, side)
+    job = messages.Submit("job-1", messages.PaintRequest("x"), Extent(side, side), large)
+    client.submit(job, [bytes(side * side * 4)])
+
+
 def test_a_bridge_that_takes_no_bytes_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,9 +164,7 @@ def test_a_bridge_that_takes_no_bytes_is_left(
     with proxied(tmp_path) as (_, proxy), running(tmp_path, ears) as client:
         ears.until_state(ConnectionState.CONNECTED)
         proxy.freeze()
-        large = Bounds(0, 0, 2048, 2048)
-        job = messages.Submit("job-1", messages.PaintRequest("x"), Extent(2048, 2048), large)
-        client.submit(job, [bytes(2048 * 2048 * 4)])
+        submit_large(client)
         ears.until_state(ConnectionState.WAITING)
 
 
@@ -195,9 +201,7 @@ def test_stopping_in_the_middle_of_an_upload_ends_the_thread(tmp_path: Path) -> 
     with proxied(tmp_path) as (_, proxy), running(tmp_path, ears) as client:
         ears.until_state(ConnectionState.CONNECTED)
         proxy.freeze()
-        large = Bounds(0, 0, 2048, 2048)
-        job = messages.Submit("job-1", messages.PaintRequest("x"), Extent(2048, 2048), large)
-        client.submit(job, [bytes(2048 * 2048 * 4)])
+        submit_large(client)
 
 
 def launcher(home: Path) -> Launcher:
