@@ -27,10 +27,13 @@ from . import runfile
 
 if TYPE_CHECKING:
     from .service import ServiceConfig
+    from .session import Offer
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 64
+_MOST_SKIPPED = 8
+"""Of so many preset files that cannot be used the docker says why; the log has all."""
 
 
 def serve(
@@ -49,20 +52,30 @@ def serve(
     own_presets = presets_dir if presets_dir is not None else home / "presets"
 
     def configure() -> ServiceConfig:
-        from bridge.presets import DEFAULT_PRESET, load_presets
-
         from .service import ServiceConfig
-        from .session import Offer
 
-        presets = load_presets(own_presets, on_bad=lambda bad: log.error("%s", bad))
         return ServiceConfig(
             results=home / "results",
             worker_command=worker_command(device, own_presets, home),
-            offer=Offer(tuple(preset.info for preset in presets.values()), DEFAULT_PRESET),
+            offer=offer(own_presets),
             idle_minutes=idle_minutes,
         )
 
     return run(home, port, configure)
+
+
+def offer(presets_dir: Path) -> Offer:
+    """What clients may choose from: our presets and the painter's own, and why some of these are left out."""
+    from bridge.presets import DEFAULT_PRESET, load_presets
+
+    from .session import Offer
+
+    bad: list[BridgeError] = []
+    presets = load_presets(presets_dir, on_bad=bad.append)
+    for error in bad:
+        log.error("%s", error)
+    told = tuple(str(error) for error in bad[:_MOST_SKIPPED])
+    return Offer(tuple(preset.info for preset in presets.values()), DEFAULT_PRESET, told)
 
 
 def worker_command(device: str, presets_dir: Path, home: Path) -> Sequence[str]:

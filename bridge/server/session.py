@@ -40,10 +40,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Offer:
-    """What every client is told at the start: the presets, and which one an empty name means."""
+    """What every client is told at the start: the presets, and which one an empty name means.
+
+    `skipped`: why a preset file of the painter's is left out, a sentence each.
+    """
 
     presets: tuple[PresetInfo, ...]
     default_preset: str
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Session:
                 self._offer.default_preset,
                 self._dispatcher.status,
                 self._store.jobs_of(self._client),
+                self._offer.skipped,
             )
         )
         return True

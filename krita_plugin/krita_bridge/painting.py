@@ -93,6 +93,8 @@ class Painting:
         self.status: Optional[EngineStatus] = None
         self.presets: Tuple[PresetInfo, ...] = ()
         self.default_preset = ""
+        self.skipped: Tuple[str, ...] = ()
+        """Why preset files of the painter's cannot be used, a sentence each."""
         self.notice = ""
         self.preview: Optional[PreviewPicture] = None
         self.current = ""
@@ -230,6 +232,7 @@ class Painting:
         if isinstance(message, messages.Welcome):
             self.presets, self.default_preset = message.presets, message.default_preset
             self.status = message.status
+            self.skipped = message.skipped
         elif isinstance(message, EngineStatus):
             self.status = message
         elif isinstance(message, messages.Progress):

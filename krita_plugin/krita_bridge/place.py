@@ -17,7 +17,7 @@ from .document import CanvasDocument
 from .guard import Decision, DocumentState, LayerFate, Placement, decide
 from .hang import anchor, hang, top_of
 from .qt import QtCore
-from .redraw import layer_was_added, redraw
+from .redraw import forget_redo, layer_was_added, nothing_to_redo, redraw
 from .strips import strips
 from .turns import Task
 from .wire.frames import Buffer
@@ -154,6 +154,7 @@ class JobLayer:
         yield from self.until_idle()
         if self.fate() is LayerFate.PRESENT:
             if self.document.is_active():
+                nothing_else_to_redo = nothing_to_redo(self.document)
                 documents.undo()
                 yield IDLE_POLL_SECONDS
                 yield from self.until_idle()
@@ -161,9 +162,11 @@ class JobLayer:
                     documents.redo()
                     yield IDLE_POLL_SECONDS
                     yield from self.until_idle()
+                elif nothing_else_to_redo and self.document.is_active():
+                    forget_redo(self.document)
             if self.fate() is LayerFate.PRESENT:
                 self._node.parentNode().removeChildNode(self._node)
-        # What redo could still bring back is an empty layer like any other.
+        # What redo could still bring back, where it is not forgotten, is an empty layer like any other.
         yield from self._clear(self._written)
         self._node.setLocked(False)
         close_guard.layer_changed()

@@ -6,15 +6,17 @@ docker has a way: setting a layer's properties through the docker's model redraw
 (8 ms at either size). A property set and set back at once leaves no undo step, because the two annihilate each
 other; "inherit alpha" is the one of which the painter sees nothing meanwhile and that redraws in all of 5.1.5, 5.2.9
 and 6.0.4. It does drop what redo would bring back, so this way is closed while there is something to redo.
-Each run of Krita tries it once against `refreshProjection` before relying on it.
+It is tried once against `refreshProjection` before anything relies on it, at the first redraw on a canvas of any size
+(70 ms more at 2048 px), and what came of it is remembered for this version of Krita.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from krita import Krita
 
+from . import settings
 from .closing import close_guard
 from .document import CanvasDocument
 from .qt import Qt, QtCore, QtWidgets, sip
@@ -38,17 +40,40 @@ class _Verdict:
 _nothing_to_redo: Dict[str, str] = {}
 
 
+def _works() -> Optional[bool]:
+    if _Verdict.works is None and settings.redraw_proven_with() == Krita.instance().version():
+        _Verdict.works = True
+    return _Verdict.works
+
+
 def layer_was_added(document: CanvasDocument) -> None:
     """Call after a layer was added: there is nothing to redo now, and the action's text says how that looks."""
     _nothing_to_redo[document.key] = _text("edit_redo")
 
 
+def nothing_to_redo(document: CanvasDocument) -> bool:
+    """Whether redo would bring nothing back since `layer_was_added`."""
+    return _nothing_to_redo.get(document.key) == _text("edit_redo")
+
+
+def forget_redo(document: CanvasDocument) -> None:
+    """Drop what redo would bring back, without an undo step; only where that is proven to work."""
+    node = document.active_node()
+    index = _index_of(document, node) if _works() and node is not None else None
+    if index is not None:
+        # Of its lock the painter sees nothing either, and nothing is redrawn.
+        _set_and_set_back(index, node.locked(), node.setLocked)
+
+
 def redraw(document: CanvasDocument, node: Any) -> Task:
     """Bring the projection up to date where `node` has pixels. Only while no stroke is being painted."""
-    index = _index_of(document, node)
+    canvas, works = document.canvas(), _works()
+    is_large = canvas.width * canvas.height >= LEAST_PIXELS
+    wanted = works is None or (works and is_large)
+    index = _index_of(document, node) if wanted and nothing_to_redo(document) else None
     if index is None:
         document.refresh()
-    elif _Verdict.works:
+    elif works:
         _touch(node, index)
     else:
         yield from _try(document, node, index)
@@ -72,13 +97,18 @@ def _try(document: CanvasDocument, node: Any, index: Any) -> Task:
         _Verdict.works = False
     elif shown != stale:
         _Verdict.works = True
+        settings.save_redraw_proven_with(Krita.instance().version())
 
 
 def _touch(node: Any, index: Any) -> None:
-    inherits = node.inheritAlpha()
-    node.setInheritAlpha(not inherits)
+    _set_and_set_back(index, node.inheritAlpha(), node.setInheritAlpha)
+
+
+def _set_and_set_back(index: Any, value: bool, write: Callable[[bool], None]) -> None:
+    """A property of a layer, the other way and back through the layers docker's model."""
+    write(not value)
     other = _raw(index)
-    node.setInheritAlpha(inherits)
+    write(value)
     same = _raw(index)
     model = index.model()
     model.setData(index, other, _PROPERTIES)
@@ -87,13 +117,8 @@ def _touch(node: Any, index: Any) -> None:
 
 
 def _index_of(document: CanvasDocument, node: Any) -> Any:
-    """The layer's row in the layers docker; None when that way is closed."""
-    canvas = document.canvas()
-    if canvas.width * canvas.height < LEAST_PIXELS:
-        return None
-    if _Verdict.works is False or not document.is_active():
-        return None
-    if _nothing_to_redo.get(document.key) != _text("edit_redo"):
+    """The layer's row in the layers docker; None when it cannot be told."""
+    if not document.is_active():
         return None
     model = _layers_model()
     found = _rows_called(model, node.name()) if model is not None else []

@@ -89,6 +89,15 @@ def save_open_parts(parts: List[str]) -> None:
     _write("open_parts", ",".join(parts))
 
 
+def redraw_proven_with() -> str:
+    """The version of Krita with which the quick way to redraw a layer was proven; "" for none (see redraw.py)."""
+    return _read("redraw_proven_with", "")
+
+
+def save_redraw_proven_with(version: str) -> None:
+    _write("redraw_proven_with", version)
+
+
 def is_first_run() -> bool:
     """True once: Krita from 5.2.9 on hides new dockers, so the first run shows ours."""
     if _read("shown", ""):

@@ -37,7 +37,7 @@ def test_cancelling_midway_leaves_nothing_behind(studio: Studio) -> None:
     docker = studio.docker
     document = painted_document(studio)
     document.select_rectangle(90, 40, 220, 170)
-    before, undo = Before.of(document), document.next_undo()
+    before, undo, redo = Before.of(document), document.next_undo(), document.next_redo()
 
     docker.ask_for("a storm", "endless")
     docker.wait_for_preview(document, "a storm")
@@ -46,6 +46,7 @@ def test_cancelling_midway_leaves_nothing_behind(studio: Studio) -> None:
 
     studio.krita.wait_until(before.is_restored)
     assert document.next_undo() == undo
+    studio.krita.wait_until(lambda: document.next_redo() == redo)
     docker.paint(document, "a calm")  # and the bridge is free again
 
 

@@ -311,6 +311,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._progress.setEnabled(bool(jobs))
         self._progress.setMaximum(front.steps if front and front.steps else 1)
         self._progress.setValue(front.step if front and front.steps else 0)
+        self._settings.show_skipped(painting.skipped)
         self._show_sentence()
         self._show_preview()
         self._results.show_history(painting.history, painting.current)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Sequence
 
-from ..qt import QtWidgets, pyqtSignal
+from ..qt import Qt, QtWidgets, pyqtSignal
 from ..settings import Settings
 from ..text import tr
 
@@ -32,11 +33,21 @@ class SettingsPanel(QtWidgets.QFrame):  # type: ignore[misc]
         label.setBuddy(self._command)
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        for widget in (self._on_canvas, self._in_docker, label, self._command):
+        self._skipped = QtWidgets.QLabel()
+        self._skipped.setObjectName("skipped")
+        self._skipped.setWordWrap(True)
+        self._skipped.setTextFormat(Qt.TextFormat.PlainText)
+        self._skipped.setVisible(False)
+        for widget in (self._on_canvas, self._in_docker, label, self._command, self._skipped):
             column.addWidget(widget)
         self._on_canvas.toggled.connect(lambda _: self._emit())
         self._in_docker.toggled.connect(lambda _: self._emit())
         self._command.editingFinished.connect(self._emit)
+
+    def show_skipped(self, sentences: Sequence[str]) -> None:
+        """Say which preset files cannot be used, and why."""
+        self._skipped.setText("\n".join(sentences))
+        self._skipped.setVisible(bool(sentences))
 
     def _emit(self) -> None:
         settings = replace(

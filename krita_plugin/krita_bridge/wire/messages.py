@@ -94,13 +94,14 @@ class WeightsKind(Enum):
     """What a file of weights beside the model is."""
 
     LORA = "lora"
+    HYPERNETWORK = "hypernetwork"
     EMBEDDING = "embedding"
     VAE = "vae"
 
 
 @dataclass(frozen=True)
 class UsedWeights:
-    """A file of weights that a result was made with, beside the model. `strength` counts for a LoRA only."""
+    """A file of weights that a result was made with, beside the model. `strength` counts for LoRAs and hypernetworks."""
 
     kind: WeightsKind
     name: str
@@ -257,7 +258,10 @@ class EngineStatus:
 
 @dataclass(frozen=True)
 class Welcome:
-    """The answer to Hello. `unacknowledged` are finished jobs of this client: ask with Resume."""
+    """The answer to Hello. `unacknowledged` are finished jobs of this client: ask with Resume.
+
+    `skipped`: a sentence for each preset file of the painter's that cannot be used.
+    """
 
     protocol: int
     version: str
@@ -265,6 +269,7 @@ class Welcome:
     default_preset: str
     status: EngineStatus
     unacknowledged: Tuple[str, ...]
+    skipped: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

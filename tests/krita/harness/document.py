@@ -168,6 +168,10 @@ class Document:
         """What the Edit menu offers to undo ("Undo Freehand Brush Stroke"), None for nothing."""
         return self.krita.agent.call("action_text", "edit_undo")
 
+    def next_redo(self) -> str | None:
+        """What the Edit menu offers to redo, None for nothing."""
+        return self.krita.agent.call("action_text", "edit_redo")
+
     def settle(self) -> None:
         """Wait until Krita has worked off the strokes it has in hand."""
         self._call("settle")

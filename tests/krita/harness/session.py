@@ -262,10 +262,13 @@ class Krita:
         return path
 
     @contextlib.contextmanager
-    def ui_gaps(self) -> Any:
-        """Record how long the UI thread was away, in ms, into the list this yields."""
+    def ui_gaps(self, own: bool = False) -> Any:
+        """Record how long the UI thread was away, in ms, into the list this yields.
+
+        `own`: without the time for which it waited for a processor that others had.
+        """
         gaps: list[float] = []
-        self.agent.call("heartbeat_start")
+        self.agent.call("heartbeat_start", own)
         try:
             yield gaps
         finally:

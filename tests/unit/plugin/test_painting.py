@@ -235,6 +235,20 @@ def test_the_state_follows_the_connection(desk: Desk) -> None:
     assert desk.painting.sentence() == "Painting."
 
 
+def test_a_lost_connection_is_said_whatever_was_said_before(desk: Desk) -> None:
+    desk.painting.say("The selection is empty.")
+    desk.painting.on_event(ConnectionChanged(ConnectionState.WAITING, "Reconnecting..."))
+    assert desk.painting.sentence() == "Reconnecting..."
+    desk.painting.say("Open or create a picture first.")
+    desk.painting.on_event(CONNECTED)
+    assert desk.painting.sentence() == "Open or create a picture first."
+
+
+def test_the_docker_hears_which_presets_were_left_out(desk: Desk) -> None:
+    desk.hear(replace(WELCOME, skipped=("The preset file a.toml is no TOML.",)))
+    assert desk.painting.skipped == ("The preset file a.toml is no TOML.",)
+
+
 def test_a_ready_bridge_says_with_what_and_where(desk: Desk) -> None:
     desk.hear(replace(READY, model="embedded model", device="cpu"))
     assert desk.painting.sentence() == "Ready: embedded model on CPU"

@@ -170,3 +170,14 @@ def test_nothing_in_a_message_can_forge_a_line_of_the_log() -> None:
     record = logging.LogRecord("n", logging.INFO, "", 0, "a\x1b[31m\rb\u202ec\ntail", None, None)
     text = app._OneLine("%(levelname)s %(message)s").format(record)
     assert text == "INFO a\\x1b[31m\\rb\\u202ec\n    tail"
+
+
+def test_a_preset_that_cannot_be_used_is_left_out_and_told_why(tmp_path: Path) -> None:
+    text = 'label = "{0}"\nnative = 128\n[model]\nembedded = true\n[sampling]\nsteps = {1}\nguidance = 1.0\nscheduler = "ddim"\n'
+    (tmp_path / "short.toml").write_text(text.format("Short", 4))
+    (tmp_path / "long.toml").write_text(text.format("Long", 151))
+    offer = app.offer(tmp_path)
+    names = [preset.name for preset in offer.presets]
+    assert "short" in names and "long" not in names
+    (sentence,) = offer.skipped
+    assert "long.toml" in sentence and "150" in sentence

@@ -448,8 +448,8 @@ def _managed(rgb: list[int], view: Any) -> Any:
 # --- time ------------------------------------------------------------------------------------
 
 
-def heartbeat_start() -> None:
-    _heartbeat.start()
+def heartbeat_start(own: bool) -> None:
+    _heartbeat.start(own)
 
 
 def heartbeat_stop() -> list[float]:
