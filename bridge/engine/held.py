@@ -1,21 +1,22 @@
-"""The model in memory, and what a job may add to it: LoRAs and textual inversions."""
+"""The model in memory, and what a job may add to it: LoRAs, hypernetworks and textual inversions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bridge.engine.condition import PromptEncoder
 from bridge.engine.request import Settings
-from bridge.models.adapters import Adapters
+from bridge.models.adapters import Adapter, Adapters
 from bridge.models.embeddings import Embeddings
 from bridge.models.hashing import HashCache
+from bridge.models.hypernetwork import Hypernetworks
 from bridge.models.library import Library
 from bridge.models.loaded import LoadedModel
 from bridge.presets import ModelSource
 from krita_plugin.krita_bridge.wire.messages import UsedWeights, WeightsKind
 
-LORAS, EMBEDDINGS = "loras", "embeddings"
+LORAS, EMBEDDINGS, HYPERNETWORKS = "loras", "embeddings", "hypernetworks"
 """The folders of the bridge's home that painters put such files into."""
 
 
@@ -30,18 +31,25 @@ class Held:
         self.encoder = PromptEncoder(model, embeddings)
         self._hashes = HashCache(home)
         self._adapters = Adapters(model, Library(home / LORAS, "LoRA"), self._hashes)
+        hypernetworks = Library(home / HYPERNETWORKS, "hypernetwork")
+        self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
 
     def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the
         model, its VAE included where that is not its own.
 
-        Raises BridgeError when a LoRA is missing or does not fit.
+        Raises BridgeError when a LoRA or hypernetwork is missing or does not fit.
         """
-        adapters, changed = self._adapters.use(settings.loras)
+        hypernetworks, _ = self._hypernetworks.use(settings.hypernetworks)
+        loras, changed = self._adapters.use(settings.loras)
         if changed:
             self.encoder.forget()
-        loras = (UsedWeights(WeightsKind.LORA, a.name, a.sha256, a.strength) for a in adapters)
-        return (*loras, *self._embeddings(settings), *self._vae())
+        return (
+            *_used(WeightsKind.LORA, loras),
+            *_used(WeightsKind.HYPERNETWORK, hypernetworks),
+            *self._embeddings(settings),
+            *self._vae(),
+        )
 
     def _vae(self) -> Iterator[UsedWeights]:
         swapped = self.model.swapped_vae
@@ -52,3 +60,7 @@ class Held:
         for found in self.encoder.embeddings(settings.positive, settings.negative):
             sha256 = self._hashes.sha256(found.path, lambda _: None)
             yield UsedWeights(WeightsKind.EMBEDDING, found.name, sha256)
+
+
+def _used(kind: WeightsKind, adapters: Iterable[Adapter]) -> Iterator[UsedWeights]:
+    return (UsedWeights(kind, each.name, each.sha256, each.strength) for each in adapters)

@@ -1,8 +1,9 @@
-"""The prompt language: what a painter types, read as weighted stretches of text and the LoRAs it names.
+"""The prompt language: what a painter types, read as weighted stretches of text and the weights it names.
 
     (red:1.3) (red) [red]    weighs 1.3, 1.1 or 1/1.1; nested weights multiply
     {oak|elm|}               one of them, chosen by the seed
     <lora:name:0.8>          a LoRA with its strength, 1 when none is given
+    <hypernet:name:0.8>      a hypernetwork likewise
     # words                  a comment, to the end of the line
     \\(                       the character itself; so too for ) [ ] { } | < > : # and the backslash
 
@@ -30,7 +31,9 @@ MAX_WEIGHT = 10.0
 _COMMENT = re.compile(r"(?<!\S)#(?=[\s#]|$).*$", re.MULTILINE)
 _BRACES = re.compile(r"\\.|[{}|]|[^\\{}|]+|\\", re.DOTALL)
 _BRACKETS = re.compile(r"\\.|[()\[\]]|[^\\()\[\]]+|\\", re.DOTALL)
-_LORA = re.compile(r"(?<!\\)<lora:([^:<>\n]{1,200})(?::(-?(?:\d{1,2}(?:\.\d{0,6})?|\.\d{1,6})))?>")
+_USE = re.compile(
+    r"(?<!\\)<(lora|hypernet):([^:<>\n]{1,200})(?::(-?(?:\d{1,2}(?:\.\d{0,6})?|\.\d{1,6})))?>"
+)
 _WEIGHT = re.compile(r":\s*(\d{1,2}(?:\.\d{0,6})?|\.\d{1,6})\s*\Z")
 _ESCAPE = re.compile(r"\\([()\[\]{}|<>:#\\])")
 _OPENING = {")": "(", "]": "["}
@@ -45,8 +48,8 @@ class Span:
 
 
 @dataclass(frozen=True)
-class LoraUse:
-    """A LoRA that a prompt names: the file's name without its ending, and the strength."""
+class Use:
+    """A LoRA or hypernetwork that a prompt names: the file's name without its ending, and the strength."""
 
     name: str
     strength: float
@@ -56,13 +59,14 @@ class LoraUse:
 class Prompt:
     """A prompt as it was read.
 
-    `text` is what is left for a given seed, in the preset's template, with weights and LoRAs still written out.
+    `text` is what is left for a given seed, in the preset's template, with weights, LoRAs and hypernetworks still written out.
     `spans` is the text that the model is given; neighbours have different weights.
     """
 
     text: str
     spans: tuple[Span, ...] = ()
-    loras: tuple[LoraUse, ...] = ()
+    loras: tuple[Use, ...] = ()
+    hypernetworks: tuple[Use, ...] = ()
 
 
 def plain(text: str) -> Prompt:
@@ -75,8 +79,8 @@ def read(typed: str, seed: int, template: str = PLACE) -> Prompt:
     """What was typed, for one seed, put into a preset's template. Kept: live painting reads the same again and again."""
     own = _COMMENT.sub("", typed).strip()
     text = _choose(template.replace(PLACE, own), seed).strip()
-    loras = [LoraUse(name.strip(), float(strength or 1)) for name, strength in _LORA.findall(text)]
-    return Prompt(text, tuple(_spans(_LORA.sub("", text))), _added_up(loras))
+    loras, hypernetworks = (_uses(text, kind) for kind in ("lora", "hypernet"))
+    return Prompt(text, tuple(_spans(_USE.sub("", text))), loras, hypernetworks)
 
 
 def _choose(text: str, seed: int) -> str:
@@ -106,12 +110,13 @@ def _draw(seed: int, number: int) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def _added_up(loras: list[LoraUse]) -> tuple[LoraUse, ...]:
-    """Each LoRA once: the same one named twice counts twice."""
+def _uses(text: str, kind: str) -> tuple[Use, ...]:
+    """Each of that kind once, in order: the same one named twice counts twice."""
     total: dict[str, float] = {}
-    for lora in loras:
-        total[lora.name] = total.get(lora.name, 0.0) + lora.strength
-    return tuple(LoraUse(name, round(strength, 6)) for name, strength in total.items())
+    for found, name, strength in _USE.findall(text):
+        if found == kind:
+            total[name.strip()] = total.get(name.strip(), 0.0) + float(strength or 1)
+    return tuple(Use(name, round(strength, 6)) for name, strength in total.items())
 
 
 @dataclass

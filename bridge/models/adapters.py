@@ -21,7 +21,7 @@ _KEPT = 8
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA as it is in use: `name` as the prompt says it, `sha256` of its file."""
+    """A LoRA or hypernetwork as it is in use: `name` as the prompt says it, `sha256` of its file."""
 
     name: str
     sha256: str
@@ -29,7 +29,9 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class _Version:
+class Version:
+    """A file as it was when it was looked at."""
+
     path: Path
     changed: int
     size: int
@@ -46,7 +48,7 @@ class Adapters:
         self._model = model
         self._library = library
         self._original: dict[nn.Module, torch.Tensor] = {}
-        self._in_use: tuple[tuple[_Version, float], ...] = ()
+        self._in_use: tuple[tuple[Version, float], ...] = ()
         self._read = lru_cache(_KEPT)(lambda version: read_lora(version.path, model))
         self._sha256 = lru_cache()(lambda version: hashes.sha256(version.path, lambda _: None))
 
@@ -55,7 +57,7 @@ class Adapters:
 
         Raises BridgeError (a LoRA that is missing or does not fit) before anything is changed.
         """
-        versions = {name: _version(self._library.find(name)) for name in wanted}
+        versions = {name: version_of(self._library.find(name)) for name in wanted}
         updates = [(self._read(versions[name]), strength) for name, strength in wanted.items()]
         adapters = tuple(
             Adapter(name, self._sha256(versions[name]), strength)
@@ -95,6 +97,6 @@ class Adapters:
         weight.copy_(total)
 
 
-def _version(path: Path) -> _Version:
+def version_of(path: Path) -> Version:
     facts = path.stat()
-    return _Version(path, facts.st_mtime_ns, facts.st_size)
+    return Version(path, facts.st_mtime_ns, facts.st_size)

@@ -35,6 +35,11 @@ _FEWEST_FIELDS = 3
 
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 _SHORT_HASH = 10
+_HASHES = (
+    ("Lora hashes", WeightsKind.LORA),
+    ("Hypernet hashes", WeightsKind.HYPERNETWORK),
+    ("TI hashes", WeightsKind.EMBEDDING),
+)
 _Number = TypeVar("_Number", int, float)
 
 
@@ -132,7 +137,7 @@ def write_parameters(facts: ResultFacts, scheduler_label: str, size: Extent) -> 
         fields.append(("CFG rescale", _number(facts.guidance_rescale)))
     for vae in _of_kind(facts, WeightsKind.VAE):
         fields += [("VAE hash", vae.sha256[:_SHORT_HASH]), ("VAE", vae.name)]
-    for name, kind in (("Lora hashes", WeightsKind.LORA), ("TI hashes", WeightsKind.EMBEDDING)):
+    for name, kind in _HASHES:
         hashes = [f"{each.name}: {each.sha256[:_SHORT_HASH]}" for each in _of_kind(facts, kind)]
         fields.append((name, ", ".join(hashes)))
     fields.append(("Version", f"krita-bridge {facts.version}"))

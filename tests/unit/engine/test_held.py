@@ -65,6 +65,25 @@ def test_a_negative_prompt_may_name_a_lora_too(model: LoadedModel, tmp_path: Pat
     assert np.array_equal(one.image, other.image)
 
 
+def test_a_hypernetwork_changes_its_picture_and_no_other(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    width = model.unet.config.cross_attention_dim
+    tensors = {
+        f"{width}.{which}.linear.0.{name}": 0.3 * torch.randn(shape)
+        for which in (0, 1)
+        for name, shape in (("weight", (width, width)), ("bias", (width,)))
+    }
+    path = write(tmp_path / "hypernetworks" / "ink.safetensors", tensors)
+    engine = engine_of(model, tmp_path)
+    plain, named = paint(engine, "a boat"), paint(engine, "a boat <hypernet:ink:0.7>")
+    assert not np.array_equal(named.image, plain.image)
+    assert np.array_equal(paint(engine, "a boat").image, plain.image)
+    (used,) = named.facts.weights
+    assert (used.kind, used.name, used.strength) == (WeightsKind.HYPERNETWORK, "ink", 0.7)
+    assert used.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_a_missing_lora_ends_the_job_with_its_name(model: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="no LoRA “ink”") as caught:
         paint(engine_of(model, tmp_path), "a <lora:ink>")

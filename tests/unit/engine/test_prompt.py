@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.engine.prompt import MAX_WEIGHT, LoraUse, Prompt, Span, plain, read
+from bridge.engine.prompt import MAX_WEIGHT, Prompt, Span, Use, plain, read
 
 
 def spans(typed: str) -> list[tuple[str, float]]:
@@ -111,21 +111,27 @@ def test_alternatives_may_nest_be_empty_and_hold_weights_and_loras() -> None:
     assert {read("{a {x|y}|b}", seed).text for seed in range(60)} == {"a x", "a y", "b"}
     assert {read("sea{, boat|}", seed).text for seed in range(40)} == {"sea, boat", "sea"}
     seen = {(read("{(a:2)|<lora:b:1>}", s).spans, read("{(a:2)|<lora:b:1>}", s).loras) for s in range(40)}  # fmt: skip
-    assert seen == {((Span("a", 2.0),), ()), ((), (LoraUse("b", 1.0),))}
+    assert seen == {((Span("a", 2.0),), ()), ((), (Use("b", 1.0),))}
 
 
 def test_loras_leave_the_text() -> None:
     read_ = read("a boat<lora:ink style:0.8>, sea <lora:grain>", 0)
-    assert read_.loras == (LoraUse("ink style", 0.8), LoraUse("grain", 1.0))
+    assert read_.loras == (Use("ink style", 0.8), Use("grain", 1.0))
     assert read_.spans == (Span("a boat, sea "),)
     assert read_.text == "a boat<lora:ink style:0.8>, sea <lora:grain>"
 
 
 def test_a_lora_named_twice_counts_twice() -> None:
     assert read("<lora:a:0.5><lora:b:-1><lora:a:0.25>", 0).loras == (
-        LoraUse("a", 0.75),
-        LoraUse("b", -1.0),
+        Use("a", 0.75),
+        Use("b", -1.0),
     )
+
+
+def test_hypernetworks_leave_the_text_too() -> None:
+    read_ = read("a <hypernet:ink:0.5> boat <lora:ink>", 0)
+    assert (read_.hypernetworks, read_.loras) == ((Use("ink", 0.5),), (Use("ink", 1.0),))
+    assert read_.spans == (Span("a  boat "),)
 
 
 def test_the_template_goes_round_the_prompt() -> None:
