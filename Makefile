@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export KRITA_ROOT
 
-.PHONY: help setup demo test check format bench krita screenshots test-krita train-embedded eval-embedded clean
+.PHONY: help setup demo test check format bench krita screenshots pictures test-krita train-embedded eval-embedded clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 18
@@ -40,6 +40,9 @@ krita: $(STAMP) ## open Krita with the plugin, in a throwaway profile
 
 screenshots: $(STAMP) ## take docs/images anew, in a real Krita
 	$(BIN)/python -m tests.krita.screenshots
+
+pictures: $(STAMP) ## paint the picture of docs/modes.md anew
+	$(BIN)/python -m tests.pictures docs/images/modes.webp
 
 test-krita: $(STAMP) ## the Krita suite; KRITA_ROOT=DIR runs it against the Krita in that chroot
 	KRITA_BRIDGE_REQUIRE_KRITA=1 $(BIN)/python -m pytest tests/krita

@@ -55,18 +55,18 @@ class Meaning:
 
 MEANINGS = {
     Mode.FILL: Meaning("Fill", Prefill.SURROUNDINGS, 1.0, 0.25),
-    Mode.REFINE: Meaning("Refine", Prefill.KEEP, 0.6, 0.25),
-    Mode.EXPAND: Meaning("Expand", Prefill.INPAINT, 0.9, 0.5, needs_selection=True),
+    Mode.REFINE: Meaning("Refine", Prefill.KEEP, 0.4, 0.25),
+    Mode.EXPAND: Meaning("Expand", Prefill.INPAINT, 0.7, 0.5, needs_selection=True),
     Mode.ADD: Meaning("Add", Prefill.KEEP, 0.9, 0.5),
     # What is to go must not be asked for again: the prompt is often still that of the job before.
     Mode.REMOVE: Meaning(
-        "Remove", Prefill.INPAINT, 0.8, 0.5, needs_selection=True, takes_prompt=False
+        "Remove", Prefill.INPAINT, 0.6, 0.5, needs_selection=True, takes_prompt=False
     ),
     # The selection is the background; a blur would smear the subject's colours into it.
     Mode.REPLACE_BACKGROUND: Meaning(
         "Replace background", Prefill.NEUTRAL, 1.0, 0.25, needs_selection=True
     ),
-    Mode.VARIATION: Meaning("Variation", Prefill.KEEP, 0.5, 0.25),
+    Mode.VARIATION: Meaning("Variation", Prefill.KEEP, 0.6, 0.25),
 }
 
 

@@ -250,7 +250,7 @@ def test_the_mode_is_found_as_the_docker_finds_it(
     found = [(request.mode, request.strength) for request in requests(bridge)]
     assert found == [
         (Mode.FILL, 1.0),
-        (Mode.REFINE, 0.6),
+        (Mode.REFINE, MEANINGS[Mode.REFINE].strength),
         (Mode.FILL, 1.0),
         (Mode.REFINE, 0.3),
         (Mode.EXPAND, MEANINGS[Mode.EXPAND].strength),
