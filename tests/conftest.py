@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from krita_plugin.krita_bridge.wire.runfile import RunFile
-from tests.bridge_process import BridgeProcess, bridge_process
+from tests.bridge_process import PATIENCE, BridgeProcess, bridge_process
 
 # The tests' tensors are tiny: on a busy machine two threads take many times as long as one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +22,7 @@ for _name in list(os.environ):
     # Before anything reads them: whoever runs the tests may use the bridge, a hub's mirror, or a proxy.
     if _name in _LEFTOVERS or _name.startswith("HF_") or _name.lower().endswith("_proxy"):
         del os.environ[_name]
+os.environ |= {"HF_HUB_ETAG_TIMEOUT": f"{PATIENCE:g}", "HF_HUB_DOWNLOAD_TIMEOUT": f"{PATIENCE:g}"}
 
 # Every run tries the same examples, however slow the machine: a failure means that the code has changed.
 # `pytest --hypothesis-profile=explore` looks for new ones.

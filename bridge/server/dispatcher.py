@@ -42,6 +42,9 @@ MAX_WAITING_JOBS = 256
 MAX_WAITING_BYTES = 1 << 30
 """Bytes of pixels of all waiting jobs; a single job is always taken."""
 
+MAX_UNSAVED_BYTES = 16 << 20
+"""With so many bytes of results not on disk yet, the next job waits: a slow disk must not fill the memory."""
+
 LET_GO_SECONDS = 300.0
 """A worker that still has a cancelled job after so long is stuck in it and is ended, so that other jobs can run."""
 
@@ -90,6 +93,7 @@ class Dispatcher:
         self._gave_up = False
         self._saving: set[asyncio.Task[None]] = set()
         self._save_turn = asyncio.Lock()
+        self._unsaved_bytes = 0
         self.status = EngineStatus(EngineState.STARTING, "The model process is starting.")
 
     def attach(self, worker: Supervisor) -> None:
@@ -251,6 +255,7 @@ class Dispatcher:
         if isinstance(message, Result):
             record.state = after(record.state, Event.FINISH)
             record.payload = ()
+            self._unsaved_bytes += len(data)
             task = asyncio.get_running_loop().create_task(self._keep(record, data))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
@@ -266,15 +271,19 @@ class Dispatcher:
     async def _keep(self, record: _Record, data: bytes) -> None:
         async with self._save_turn:  # results are told of in the order in which they were finished
             not_kept = await asyncio.to_thread(self._store.save, record.key, data)
+        self._unsaved_bytes -= len(data)
         del self._records[record.key]
         for watcher in record.watchers:
             if not_kept is not None:
                 watcher.put(Fault(Code.DISK_FULL.value, not_kept.sentence, not_kept.hint))
             watcher.drop_news_of(record.key.job)
             watcher.put_result(record.key)
+        self._dispatch()
 
     def _dispatch(self) -> None:
         if self._running is not None or not self._worker_ready or self._worker is None:
+            return
+        if self._unsaved_bytes >= MAX_UNSAVED_BYTES:
             return
         key = self._queue.take()
         if key is None:

@@ -207,7 +207,7 @@ def test_stopping_in_the_middle_of_an_upload_ends_the_thread(tmp_path: Path) -> 
 def launcher(home: Path) -> Launcher:
     """Starts the real serve process over a fake engine."""
     script = (
-        f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '1']; "
+        f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '5']; "
         f"sys.path.insert(0, {str(ROOT)!r}); from tests.fake_bridge import main; sys.exit(main())"
     )
     return Launcher(home, [sys.executable, "-c", script])

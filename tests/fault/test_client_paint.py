@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def start(home: Path, tmp_path: Path) -> Start:
     script = (
-        f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '1']; "
+        f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '5']; "
         f"sys.path.insert(0, {str(ROOT)!r}); from tests.fake_bridge import main; sys.exit(main())"
     )
     launch = shlex.join([sys.executable, "-c", script, "serve"])

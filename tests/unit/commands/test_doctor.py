@@ -11,6 +11,8 @@ from bridge.commands import doctor, doctor_bridge, doctor_krita
 from bridge.commands.doctor import Finding, Level
 from bridge.commands.install import install
 from bridge.commands.krita_places import KritaPlace
+from krita_plugin.krita_bridge import link
+from tests.bridge_process import PATIENCE
 from tests.scripted_bridge import ScriptedBridge
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,7 +66,10 @@ def test_a_plugin_that_is_switched_off_is_noticed(resources: Path, tmp_path: Pat
     assert "switch" in only(doctor_krita.plugin(tmp_path, resources)).sentence
 
 
-def test_a_running_bridge_is_found_and_an_impostor_is_not_believed(tmp_path: Path) -> None:
+def test_a_running_bridge_is_found_and_an_impostor_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "HANDSHAKE_PATIENCE", PATIENCE)
     with ScriptedBridge(tmp_path) as bridge:
         finding = only(doctor_bridge.bridge(tmp_path))
         assert finding.level is Level.OK and f"port {bridge.port}" in finding.sentence

@@ -148,7 +148,7 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
 
 async def test_a_worker_that_falls_silent_is_ended_and_started_again() -> None:
     listener = Listener()
-    program = SPEAKS + "say('here'); os.kill(os.getpid(), 19)"
+    program = SPEAKS + "import signal; say('here'); os.kill(os.getpid(), signal.SIGSTOP)"
     supervisor = Supervisor([sys.executable, "-c", program], listener, silence_seconds=0.5)
     async with running(supervisor):
         await listener.until_exits(2)

@@ -128,6 +128,19 @@ async def test_a_result_is_announced_only_when_it_is_saved(
     assert not bench.dispatcher.is_busy
 
 
+async def test_while_too_many_results_wait_for_the_disk_the_next_job_waits(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNSAVED_BYTES", 1)
+    bench.says(READY)
+    bench.submit("a")
+    bench.submit("b")
+    bench.says(bench.result("a"), image=True)
+    assert [m.job for m in bench.worker.sent] == ["a"]  # type: ignore[union-attr]
+    await bench.dispatcher.settle()
+    assert [m.job for m in bench.worker.sent] == ["a", "b"]  # type: ignore[union-attr]
+
+
 async def test_results_are_announced_in_the_order_in_which_they_were_finished(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
