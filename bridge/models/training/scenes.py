@@ -184,7 +184,7 @@ def shapes(canvas: Canvas, rng: np.random.Generator) -> Scene:
     unit = min(canvas.width, canvas.height)
     paint = pick(rng)
     canvas.gradient(0, canvas.height, paint.rgb, shade(paint.rgb, 0.94), 20, 20)
-    count = int(rng.choice([1, 2], p=[0.6, 0.4]))
+    count = int(rng.choice([1, 2], p=[0.75, 0.25]))
     centres = [rng.uniform(0.25, 0.75)] if count == 1 else [0.25, 0.75]
     said: list[Mention] = []
     for order, centre in enumerate(centres):
@@ -257,10 +257,10 @@ def group(canvas: Canvas, rng: np.random.Generator) -> Scene:
 
 
 KINDS: tuple[tuple[Callable[[Canvas, np.random.Generator], Scene], float], ...] = (
-    (landscape, 0.22),
-    (portrait, 0.34),
-    (still_life, 0.06),
-    (shapes, 0.24),
+    (landscape, 0.17),
+    (portrait, 0.3),
+    (still_life, 0.05),
+    (shapes, 0.36),
     (group, 0.08),
-    (expanse, 0.06),
+    (expanse, 0.04),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.models.training.fidelity import LEVELS, rank_correlation
+from bridge.models.training.fidelity import LEVELS, gamma, rank_correlation
 from bridge.models.training.results import figure, psnr, rate
 
 
@@ -42,3 +42,14 @@ def test_ties_share_their_mean_rank() -> None:
     other = np.array([[0.0, 0.25, 1.0, 1.0]])
     by_hand = np.corrcoef([1.5, 1.5, 3, 4], [1, 2, 3.5, 3.5])[0, 1]
     assert rank_correlation(one, other) == pytest.approx(by_hand)
+
+
+def test_gamma_leaves_ties_out_and_punishes_disorder() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.zeros((64, 64))
+    truth[:, 32:] = 0.8
+    noisy = truth + rng.uniform(0, 0.1, truth.shape)
+    assert gamma(noisy, truth) == 1
+    assert rank_correlation(noisy, truth) < 0.95
+    assert gamma(1 - noisy, truth) == -1
+    assert abs(gamma(rng.uniform(size=truth.shape), truth)) < 0.1
