@@ -78,7 +78,7 @@ def test_it_starts_a_bridge_and_leaves_it_running(start: Start, home: Path, tmp_
 def test_an_interrupt_cancels_the_job(start: Start, home: Path, tmp_path: Path) -> None:
     painting = start("--prompt", f"steps=100 hold={home / 'never'}", "--json")
     assert painting.stderr is not None
-    seen = read_until(painting.stderr, "/100")
+    seen = read_until(painting.stderr, "99/100")
     painting.send_signal(signal.SIGINT)
     out, error = painting.communicate(timeout=PATIENCE)
     assert painting.returncode == 130
