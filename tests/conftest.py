@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +24,10 @@ for _name in list(os.environ):
     if _name in _LEFTOVERS or _name.startswith("HF_") or _name.lower().endswith("_proxy"):
         del os.environ[_name]
 os.environ |= {"HF_HUB_ETAG_TIMEOUT": f"{PATIENCE:g}", "HF_HUB_DOWNLOAD_TIMEOUT": f"{PATIENCE:g}"}
+
+# A run in the background ignores Ctrl+C, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Every run tries the same examples, however slow the machine: a failure means that the code has changed.
 # `pytest --hypothesis-profile=explore` looks for new ones.
