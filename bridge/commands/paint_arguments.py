@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings-from",
         type=Path,
         metavar="FILE",
-        help="a PNG that tells how it was made (by us or A1111's web UI), or a .txt of that: "
+        help="a picture that tells how it was made (by us or A1111's web UI), or a .txt of that: "
         "its prompt, seed and so on, wherever nothing else is said here",
     )
     parser.add_argument(

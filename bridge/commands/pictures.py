@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from bridge.commands.files import write_atomically
 from bridge.errors import BridgeError, Code
+from krita_plugin.krita_bridge.recipe import PARAMETERS
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ MAX_FILE_PIXELS = 1 << 29
 
 # No format that needs another program or runs scripts to be decoded.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
+_EXIF, _USER_COMMENT = 0x8769, 0x9286
 _LARGE_BYTES = 1 << 28
 """From here on compressing a PNG well takes minutes."""
 
@@ -146,20 +148,33 @@ def write_picture(
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """The texts in a PNG by keyword; raises BridgeError (BAD_INPUT) for a file that is none."""
+    """What a PNG says in words, by keyword; of a JPEG or WebP the comment of its EXIF data, where A1111's web UI puts
+    its parameters. Raises BridgeError (BAD_INPUT) for a file that is none of these."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=("PNG",)) as image:
-                assert isinstance(image, PngImageFile)  # no other format was allowed
+            with Image.open(path, formats=("PNG", "JPEG", "WEBP")) as image:
                 _check_size(path, image)
-                return {str(keyword): str(text) for keyword, text in image.text.items()}
+                if isinstance(image, PngImageFile):
+                    return {str(keyword): str(text) for keyword, text in image.text.items()}
+                comment = image.getexif().get_ifd(_EXIF).get(_USER_COMMENT)
     except FileNotFoundError as error:
         raise _bad(f"There is no file {path}.", "Check the name.") from error
     except UnidentifiedImageError as error:
-        raise _bad(f"{path} is no PNG.", "Only a PNG carries its settings.") from error
+        raise _bad(f"{path} is no PNG, JPEG or WebP.", "Only these carry settings.") from error
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         raise _unreadable(path, error) from error
+    return {PARAMETERS: _comment_text(comment)} if isinstance(comment, bytes) else {}
+
+
+def _comment_text(comment: bytes) -> str:
+    """An EXIF comment: eight bytes name its encoding. UTF-16 comes in either order of bytes, and without a mark: in
+    the right one most of the text is ASCII."""
+    kind, text = comment[:8], comment[8:]
+    if kind != b"UNICODE\0":
+        return text.decode("utf-8", "replace")
+    read = (text.decode(order, "replace") for order in ("utf-16-be", "utf-16-le"))
+    return max(read, key=lambda each: sum(letter.isascii() for letter in each))
 
 
 def write_mask(path: Path, mask: MaskU8) -> None:

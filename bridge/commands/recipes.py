@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 
 def read_recipe_file(path: Path) -> Recipe:
-    """The recipe in a PNG, or in a .txt with the parameters that A1111's web UI writes. Raises BridgeError (BAD_INPUT)."""
+    """The recipe in a picture, or in a .txt with the parameters that A1111's web UI writes. Raises BridgeError (BAD_INPUT)."""
     from bridge.commands.pictures import read_texts
 
     is_text = path.suffix.lower() == ".txt"
@@ -28,7 +28,7 @@ def read_recipe_file(path: Path) -> Recipe:
         raise BridgeError(
             Code.BAD_INPUT,
             f"{path} does not say how it was made.",
-            "Name a PNG of krita-bridge paint or of A1111's web UI, or a .txt with such parameters.",
+            "Name a PNG of krita-bridge paint, a picture of A1111's web UI, or a .txt with such parameters.",
         )
     return recipe
 

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bridge.cli import main
 from bridge.commands.pictures import read_texts, write_picture
-from bridge.commands.recipes import find_preset
+from bridge.commands.recipes import find_preset, read_recipe_file
 from krita_plugin.krita_bridge.recipe import OURS, PARAMETERS, Recipe
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.geometry import Extent
@@ -154,12 +154,15 @@ def test_files_without_settings_say_so(
     empty.write_text("")
     jpeg = tmp_path / "a.jpg"
     Image.new("RGB", (8, 8)).save(jpeg)
+    gif = tmp_path / "a.gif"
+    Image.new("RGB", (8, 8)).save(gif)
     cut = tmp_path / "cut.png"
     cut.write_bytes(write_a1111(tmp_path / "whole.png").read_bytes()[:40])
     cases = {
         picture(tmp_path / "plain.png"): "does not say how it was made",
         empty: "does not say how it was made",
-        jpeg: "is no PNG",
+        jpeg: "does not say how it was made",
+        gif: "is no PNG, JPEG or WebP",
         cut: "cut.png",
         tmp_path / "gone.png": "There is no file",
         tmp_path / "gone.txt": "cannot be read",
@@ -168,6 +171,24 @@ def test_files_without_settings_say_so(
         assert paint(tmp_path, "--settings-from", file, "--out", tmp_path / "o.png") == 2
         assert sentence in capsys.readouterr().err
     assert bridge.submitted == []
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"UNICODE\0" + A1111.encode("utf-16-be"),
+        b"UNICODE\0" + A1111.encode("utf-16-le"),
+        b"ASCII\0\0\0" + A1111.encode(),
+    ],
+    ids=["big", "little", "ascii"],
+)
+def test_a1111s_jpeg_and_webp_are_read(suffix: str, comment: bytes, tmp_path: Path) -> None:
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = comment
+    Image.new("RGB", (8, 8)).save(path, exif=exif)
+    recipe = read_recipe_file(path)
+    assert (recipe.prompt, recipe.seed) == ("a (blue:1.2) boat", 123)
 
 
 def test_only_a_png_gets_texts(tmp_path: Path) -> None:
