@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -100,10 +101,23 @@ def no_noise(index: int) -> torch.Tensor:
     raise AssertionError("these schedulers add no noise")
 
 
+_found: list[tuple[str, float]] = []
+
+
+@pytest.fixture(autouse=True)
+def _recorded(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """What a test compared goes into docs/quality.md."""
+    _found.clear()
+    yield
+    for name, difference in _found:
+        record_property(name, difference)
+
+
 def assert_same(mine: list[torch.Tensor], expected: list[torch.Tensor], dtype: torch.dtype) -> None:
     assert len(mine) == len(expected)
     for ours_now, theirs_now in zip(mine, expected, strict=True):
         scale = max(1.0, float(theirs_now.abs().max()))
+        _found.append((f"parity {dtype}", float((ours_now - theirs_now).abs().max()) / scale))
         torch.testing.assert_close(ours_now, theirs_now, rtol=0, atol=TOLERANCE[dtype] * scale)
 
 

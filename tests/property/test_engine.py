@@ -192,10 +192,13 @@ def test_the_noise_belongs_to_the_canvas(
         (4096, 64, (4000, 0, 96, 64)),
         (64, 4096, (0, 4095, 64, 1)),
         (300, 300, (0, 0, 300, 300)),
+        (16384, 64, (9001, 7, 503, 1)),
+        (64, 64, (63, 0, 1, 1)),
     ],
 )
 def test_odd_geometry(width: int, height: int, box: tuple[int, int, int, int]) -> None:
-    bounds, target = Bounds(7, 3, width, height), Bounds(*box)
+    # The corner of the canvas may lie anywhere, inside the capture too.
+    bounds, target = Bounds(-7, 3, width, height), Bounds(*box)
     mask = np.zeros((height, width), np.uint8)
     mask[target.y : target.bottom, target.x : target.right] = 255
     image = np.full((height, width, 4), 200, np.uint8)

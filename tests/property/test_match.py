@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -30,20 +32,22 @@ def kept(share: float, seed: int = 0) -> torch.Tensor:
     return (order < count).float().reshape(1, 1, SIDE, SIDE)
 
 
-GAINS = st.tuples(*[st.floats(0.6, 1.6)] * 3).map(lambda g: torch.tensor(g).reshape(1, 3, 1, 1))
-SHIFTS = st.tuples(*[st.floats(-0.3, 0.3)] * 3).map(lambda s: torch.tensor(s).reshape(1, 3, 1, 1))
-
-
-@settings(max_examples=60, deadline=None)
-@given(GAINS, SHIFTS, st.sampled_from([0.01, 0.1, 0.5, 0.9, 0.99]), st.integers(0, 1000))
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.99])
 def test_an_affine_shift_is_undone_exactly(
-    gain: torch.Tensor, shift: torch.Tensor, share: float, seed: int
+    share: float, record_property: Callable[[str, object], None]
 ) -> None:
     """Inside, where nothing is measured, too: a hundredth of a level at most."""
-    painted, weights = random_picture(seed), kept(share, seed)
-    source = torch.where(weights > 0, painted, random_picture(seed + 1))
-    matched = match(painted * gain + shift, source, weights)
-    torch.testing.assert_close(matched, painted, rtol=0, atol=LEVEL / 100)
+    generator = torch.Generator().manual_seed(5)
+    worst = 0.0
+    for seed in range(40):
+        gain = 0.6 + torch.rand(1, 3, 1, 1, generator=generator)
+        shift = 0.6 * torch.rand(1, 3, 1, 1, generator=generator) - 0.3
+        painted, weights = random_picture(seed), kept(share, seed)
+        source = torch.where(weights > 0, painted, random_picture(seed + 1))
+        matched = match(painted * gain + shift, source, weights)
+        worst = max(worst, float((matched - painted).abs().max()) / LEVEL)
+    record_property("affine shift left, levels", worst)
+    assert worst < 0.01
 
 
 @settings(max_examples=30, deadline=None)

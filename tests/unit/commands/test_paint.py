@@ -14,7 +14,7 @@ from PIL import Image
 from bridge.cli import main
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds
-from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
+from krita_plugin.krita_bridge.wire.modes import MEANINGS, Blend, Mode
 from tests.scripted_bridge import ScriptedBridge
 
 COLOUR = (200, 30, 40)
@@ -255,6 +255,17 @@ def test_the_mode_is_found_as_the_docker_finds_it(
         (Mode.REFINE, 0.3),
         (Mode.EXPAND, MEANINGS[Mode.EXPAND].strength),
     ]
+
+
+def test_edges_and_colours_can_be_chosen(
+    bridge: ScriptedBridge, tmp_path: Path, paint: Callable[..., int]
+) -> None:
+    image = save(tmp_path / "in.png", noise(300, 400, 3))
+    words = ["--image", image, "--out", tmp_path / "out.png"]
+    assert paint(*words) == 0
+    assert paint(*words, "--blend", "exact", "--no-match-colors") == 0
+    found = [(request.blend, request.match_colors) for request in requests(bridge)]
+    assert found == [(Blend.SOFT, True), (Blend.EXACT, False)]
 
 
 @pytest.mark.parametrize("mode", Mode)

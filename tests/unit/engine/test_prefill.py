@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -26,9 +28,14 @@ def random_picture(seed: int = 0, size: tuple[int, int] = (64, 80)) -> torch.Ten
 
 @pytest.mark.parametrize("kind", FILLING)
 @pytest.mark.parametrize("box", BOXES)
-def test_a_constant_stays_constant(kind: Prefill, box: tuple[int, int, int, int]) -> None:
+def test_a_constant_stays_constant(
+    kind: Prefill,
+    box: tuple[int, int, int, int],
+    record_property: Callable[[str, object], None],
+) -> None:
     colour = torch.tensor([0.25, 0.5, 1.0]).reshape(1, 3, 1, 1).expand(1, 3, 64, 80)
     filled = prefill(kind, colour, hole(64, 80, box))
+    record_property("constant prefill, levels", float((filled - colour).abs().max()) / LEVEL)
     torch.testing.assert_close(filled, colour.clone(), atol=LEVEL, rtol=0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,7 +68,9 @@ def test_it_takes_the_same_steps_as_diffusers(name: str, config: str, steps: int
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_a_perfect_model_is_believed(name: str, config: str) -> None:
+def test_a_perfect_model_is_believed(
+    name: str, config: str, record_property: Callable[[str, object], None]
+) -> None:
     schedule = make_schedule(name, CONFIGS[config], 12, 9)
     x0 = randn(3)
     answer = oracle_answer(schedule, lambda: x0)
@@ -80,6 +83,7 @@ def test_a_perfect_model_is_believed(name: str, config: str) -> None:
         lambda i: randn(50 + i),
         lambda index, so_far: seen.append(so_far()),
     )
+    record_property("perfect denoiser, latents", float((result - x0).abs().max()))
     torch.testing.assert_close(result, x0, rtol=0, atol=1e-5)
     for picture in seen:
         torch.testing.assert_close(picture, x0, rtol=0, atol=1e-5)

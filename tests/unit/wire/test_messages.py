@@ -9,7 +9,7 @@ import pytest
 from krita_plugin.krita_bridge.wire import limits
 from krita_plugin.krita_bridge.wire import messages as m
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.modes import Mode
+from krita_plugin.krita_bridge.wire.modes import Blend, Mode
 
 FACTS = m.ResultFacts("a", "", "p", 1, 1.0, 20, 20, 7.5, "ddim", "model", "ab", 128, 128, 1.5, "1")
 STATUS = m.EngineStatus(m.EngineState.LOADING, "Loading...", "embedded", "CPU", 0.5)
@@ -45,6 +45,13 @@ def test_every_mode_travels(mode: Mode | None) -> None:
     assert m.from_fields(m.PaintRequest, m.to_fields(request)) == request
 
 
+@pytest.mark.parametrize("blend", Blend)
+@pytest.mark.parametrize("matches", [True, False])
+def test_edges_and_colours_travel(blend: Blend, matches: bool) -> None:
+    request = m.PaintRequest("a", blend=blend, match_colors=matches)
+    assert m.from_fields(m.PaintRequest, m.to_fields(request)) == request
+
+
 def test_every_type_of_message_is_covered() -> None:
     assert {type(x) for x in EVERY_MESSAGE} == set(m._NAMES)
 
@@ -67,6 +74,9 @@ def request(**changes: object) -> str:
         "",
         request(mode="paint"),
         request(mode=1),
+        request(blend="hard"),
+        request(blend=None),
+        request(match_colors=1),
         "null",
         "[]",
         "{}",
