@@ -325,11 +325,15 @@ def _widen(pipe: BinaryIO) -> None:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
-def _threads() -> int | None:
-    """What THREADS_VARIABLE asks for; None leaves it to torch. Raises BridgeError."""
+def cpu_threads() -> int:
+    """How many threads torch gets: one core is left to Krita, unless THREADS_VARIABLE says otherwise.
+
+    With all cores, every step waits for the thread that shares its core with the brush: on two busy cores
+    a job of 6 s took 86 to 104 s. Raises BridgeError when the variable is no number of threads.
+    """
     given = os.environ.get(THREADS_VARIABLE, "")
     if not given:
-        return None
+        return max(1, len(_own_cores()) - 1)
     if not given.isdecimal() or not 1 <= int(given) <= 1024:
         raise BridgeError(
             Code.BAD_INPUT,
@@ -337,18 +341,6 @@ def _threads() -> int | None:
             "Unset it, or set it to 1 or more.",
         )
     return int(given)
-
-
-def cpu_threads() -> int:
-    """How many threads torch gets: one core is left to Krita, unless KRITA_BRIDGE_THREADS says otherwise.
-
-    With all cores, every step waits for the thread that shares its core with the brush: on two busy cores
-    a job of 6 s took 86 to 104 s.
-    """
-    given = os.environ.get(THREADS_VARIABLE, "")
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
-    return max(1, len(_own_cores()) - 1)
 
 
 def _own_cores() -> set[int]:
@@ -369,7 +361,7 @@ def main() -> None:
 
         presets = load_presets(arguments.presets, on_bad=lambda bad: log.error("%s", bad))
         home = arguments.home
-        return Engine(presets, device=arguments.device, threads=_threads(), home=home)
+        return Engine(presets, device=arguments.device, threads=cpu_threads(), home=home)
 
     run(make_engine)
 

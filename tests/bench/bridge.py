@@ -46,7 +46,7 @@ REAL = (
     "import sys; from bridge.cli import main; sys.exit(main(['serve', *sys.argv[2:]]))",
 )
 STARTS = 7
-CANCELS = 7
+CANCELS = 20
 JOBS = ((128, 4, 9), (512, 4, 9))
 """Side, steps, rounds of whole jobs."""
 
@@ -177,12 +177,16 @@ async def cancels() -> dict[str, object]:
                 steps.append(freed[-1] / step_ms)
     print(
         f"cancel answered: {_text(answered)}; worker free: {_text(freed)}, "
-        f"{statistics.median(steps):.2f} steps (most {max(steps):.2f})"
+        f"{statistics.median(steps):.2f} steps (p95 {_p95(steps):.2f}, most {max(steps):.2f})"
     )
     return {
         "answered_ms": _figures(answered),
         "worker_free_ms": _figures(freed),
-        "worker_free_steps": {"median": statistics.median(steps), "max": max(steps)},
+        "worker_free_steps": {
+            "median": statistics.median(steps),
+            "p95": _p95(steps),
+            "max": max(steps),
+        },
     }
 
 
@@ -254,6 +258,10 @@ def _ms(began: float) -> float:
 
 def _figures(times: Sequence[float]) -> dict[str, float]:
     return {"min": min(times), "median": statistics.median(times)}
+
+
+def _p95(values: Sequence[float]) -> float:
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
 def _text(times: Sequence[float]) -> str:
