@@ -31,7 +31,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(home: Path, tmp_path: Path) -> Start:
+def start(home: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts `krita-bridge paint` with these arguments; what still runs after the test is killed."""
+    started: list[subprocess.Popen[str]] = []
     script = (
         f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '5']; "
         f"sys.path.insert(0, {str(ROOT)!r}); from tests.fake_bridge import main; sys.exit(main())"
@@ -40,7 +42,7 @@ def start(home: Path, tmp_path: Path) -> Start:
 
     def run(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "bridge.cli", "paint", "--home", str(home), *arguments]
-        return subprocess.Popen(
+        painting = subprocess.Popen(
             [*command, "--out", str(tmp_path / "out.png")],
             cwd=ROOT,
             env={**os.environ, LAUNCH_VARIABLE: launch},
@@ -48,8 +50,13 @@ def start(home: Path, tmp_path: Path) -> Start:
             stderr=subprocess.PIPE,
             text=True,
         )
+        started.append(painting)
+        return painting
 
-    return run
+    yield run
+    for painting in started:
+        painting.kill()
+        painting.communicate()
 
 
 def read_until(printed: IO[str], text: str) -> str:
