@@ -36,6 +36,12 @@ class ModeChoice:
         """Above 0, up to 1."""
         return self._strength_by_hand if self._by_hand else self._suggested_strength()
 
+    def strength_to_keep(self) -> float:
+        """What `load` shall get the next time: what belongs to this selection alone is left out."""
+        if self._by_hand is None and self._situation in (Situation.BLANK, Situation.BEYOND):
+            return self._strengths.get(Situation.INSIDE, default_strength(Situation.INSIDE))
+        return self.strength()
+
     def see(self, situation: Situation) -> None:
         """Selection and canvas look like this now."""
         if situation is not self._situation:

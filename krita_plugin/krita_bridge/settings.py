@@ -64,8 +64,10 @@ def load_prompts() -> List[str]:
 
 
 def save_used(form: Form, prompts: List[str]) -> None:
-    """The values of the latest job, for new documents and for Alt+Up; a mode belongs to its selection alone."""
-    _write("form", replace(form, mode="").dumps())
+    """The values of the latest job, for new documents and for Alt+Up."""
+    # A mode chosen by hand, and its strength with it, belongs to its selection alone.
+    kept = replace(form, mode="", strength=Form.strength) if form.mode else form
+    _write("form", kept.dumps())
     _write("prompts", json.dumps(prompts))
 
 

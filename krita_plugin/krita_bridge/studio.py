@@ -114,16 +114,16 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     # ---- generating
 
-    def generate(self, form: Form, mode: Mode, count: int = 1) -> Form:
+    def generate(self, form: Form, mode: Mode, strength: float, count: int = 1) -> Form:
         """Begin `count` variations of what `form` asks for; returns the form with the seed that is used."""
 
         def plan(document: CanvasDocument, native: int) -> Plan:
             canvas, selection = document.canvas(), document.selection_bounds()
-            found = plan_capture(canvas, selection, native, form.strength, mode)
+            found = plan_capture(canvas, selection, native, strength, mode)
             _check_size(found)
             return found
 
-        return self._press(form, mode, form.strength, count, plan)
+        return self._press(form, mode, strength, count, plan)
 
     def expand(self, form: Form, margins: Margins) -> Form:
         """Grow the canvas and paint what is new; returns the form with the seed that is used."""

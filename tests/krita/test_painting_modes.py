@@ -33,10 +33,6 @@ def test_the_mode_follows_from_selection_and_canvas(studio: Studio) -> None:
     document.deselect()
     docker.wait_for_mode("Refine")
 
-    scene(studio, painted=160)
-    docker.wait_for_mode("Refine")
-    studio.krita.wait_until(lambda: "40" in docker.percent())
-
 
 def test_a_selection_past_the_paint_is_expanded(studio: Studio) -> None:
     docker = studio.docker

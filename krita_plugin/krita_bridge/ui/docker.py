@@ -72,7 +72,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
 
     def generate(self, count: int = 1) -> None:
         self._look()
-        form = self._studio.generate(self._form(), self._strength.mode(), count)
+        mode, strength = self._strength.mode(), self._strength.strength()
+        form = self._studio.generate(self._form(), mode, strength, count)
         self._prompt.used()
         self._negative.used()
         self._seed.set_seed(form.seed)
@@ -220,7 +221,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             self._prompt.toPlainText(),
             self._negative.toPlainText(),
             self._preset.currentData() or "",
-            self._strength.strength(),
+            self._strength.strength_to_keep(),
             self._seed.seed(),
             self._seed.is_locked(),
             mode.value if mode else "",

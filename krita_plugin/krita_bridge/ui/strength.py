@@ -56,6 +56,10 @@ class StrengthRow(QtWidgets.QWidget):  # type: ignore[misc]
         """Above 0, up to 1."""
         return float(self._slider.value() / self._slider.maximum())
 
+    def strength_to_keep(self) -> float:
+        """What belongs into the form, for `load`."""
+        return self._choice.strength_to_keep()
+
     def load(self, mode: Optional[Mode], strength: float) -> None:
         """What was asked for before; `mode` None: found from selection and canvas."""
         self._choice.load(mode, strength)

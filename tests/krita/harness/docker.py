@@ -46,10 +46,6 @@ class BridgeDocker:
         """The word that says what Generate will do."""
         return str(self.ask("docker.findChild(QtWidgets.QToolButton, 'mode').text()"))
 
-    def percent(self) -> str:
-        """The strength, in words."""
-        return str(self.ask("docker.findChild(QtWidgets.QLabel, 'strength_percent').text()"))
-
     def wait_for_mode(self, word: str) -> None:
         """The docker looks at selection and canvas a few times a second."""
         self.krita.wait_until(lambda: self.mode() == word, PATIENCE)

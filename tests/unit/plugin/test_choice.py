@@ -114,3 +114,20 @@ def test_the_settings_of_a_result_are_its_mode_too() -> None:
 @pytest.mark.parametrize("situation", Situation)
 def test_only_a_selection_over_paint_can_be_replaced(situation: Situation) -> None:
     assert seen(situation).has_selection == (situation in (Situation.INSIDE, Situation.BEYOND))
+
+
+@pytest.mark.parametrize("situation", [Situation.BLANK, Situation.BEYOND])
+def test_the_strength_of_an_expansion_is_not_kept_for_other_selections(
+    situation: Situation,
+) -> None:
+    choice = seen(situation)
+    choice.set_strength(0.5)
+    assert choice.strength() == 0.5 and choice.strength_to_keep() == 1.0
+
+
+def test_the_strength_of_a_refinement_is_kept() -> None:
+    choice = seen(Situation.INSIDE)
+    choice.set_strength(0.5)
+    assert choice.strength_to_keep() == 0.5
+    choice.take(Mode.REMOVE)
+    assert choice.strength_to_keep() == MEANINGS[Mode.REMOVE].strength
