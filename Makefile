@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export KRITA_ROOT
 
-.PHONY: help setup demo test check format bench krita screenshots pictures test-krita train-embedded eval-embedded clean
+.PHONY: help setup demo test check format bench quality krita screenshots pictures test-krita train-embedded eval-embedded clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 18
@@ -34,6 +34,9 @@ format: $(STAMP) ## let ruff format and mend
 
 bench: $(STAMP) ## measure; prints, and writes out/bench.json
 	$(BIN)/python -m tests.bench --json out/bench.json
+
+quality: $(STAMP) ## run the oracles and write their figures into docs/quality.md
+	$(BIN)/python -m tests.quality
 
 krita: $(STAMP) ## open Krita with the plugin, in a throwaway profile
 	$(BIN)/python -m tests.krita.try_it

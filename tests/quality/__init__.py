@@ -1,0 +1,1 @@
+"""`python -m tests.quality`: the table of docs/quality.md, measured."""
