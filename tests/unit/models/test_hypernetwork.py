@@ -145,6 +145,7 @@ def test_two_are_applied_one_after_the_other(model: LoadedModel, tmp_path: Path)
     pairs = [(perceptron(WIDTH, (1, 1), None), perceptron(WIDTH, (1, 1), None)) for _ in range(2)]
     for name, pair in zip("ab", pairs, strict=True):
         write(tmp_path / f"{name}.safetensors", {WIDTH: pair})
+
     def both(which: int) -> nn.Module:
         first, second = pairs[0][which], pairs[1][which]
 
