@@ -46,7 +46,7 @@ def evaluate(folder: Path, count: int) -> Results:
     samples.png beside the weights. Parts that are not there are not measured."""
     pipe = load(folder)
     native, large = Sampling(), Sampling(width=192, height=192)
-    few = max(8, count // 4)
+    few = max(1, count // 4)
     rates = [
         *obey.shapes(pipe, count, native),
         *obey.things(pipe, count, native),

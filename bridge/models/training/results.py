@@ -42,8 +42,9 @@ class Results:
 
 
 def rate(name: str, hits: Sequence[bool]) -> Rate:
-    low, high = judge.interval(sum(hits), len(hits))
-    return Rate(name, sum(hits), len(hits), round(low, 3), round(high, 3))
+    passed = sum(bool(hit) for hit in hits)
+    low, high = judge.interval(passed, len(hits))
+    return Rate(name, passed, len(hits), round(low, 3), round(high, 3))
 
 
 def figure(
