@@ -14,6 +14,7 @@ from .ui.docker import DOCKER_ID, BridgeDocker
 
 MENU = "tools/scripts"
 _BRUSH_PRESETS = "PresetDocker"
+DOCKERS_BACK_MS = 300
 
 _studio: Optional[Studio] = None
 _dockers: List[BridgeDocker] = []
@@ -43,6 +44,12 @@ class _Docker(BridgeDocker):
         _dockers.append(self)
         self.destroyed.connect(lambda: _dockers.remove(self))
 
+    def canvasChanged(self, canvas: Any) -> None:
+        super().canvasChanged(canvas)
+        if canvas is not None and settings.is_first_run():
+            # With its first document Krita brings its dockers back, and ours goes behind or away.
+            QtCore.QTimer.singleShot(DOCKERS_BACK_MS, lambda: _share_room(self))
+
 
 class BridgeExtension(Extension):  # type: ignore[misc]
     """Actions, and the studio's beginning and end."""
@@ -66,22 +73,17 @@ class BridgeExtension(Extension):  # type: ignore[misc]
     def _start(self) -> None:
         studio().start()
         QtCore.QCoreApplication.instance().aboutToQuit.connect(studio().stop)
-        if settings.is_first_run():
-            for docker in _dockers:
-                docker.setVisible(True)
-                _share_room(docker)
-                docker.raise_()
 
 
 def _share_room(docker: BridgeDocker) -> None:
     """Put the docker beside the brush presets as a tab, half the window high: a quarter of the column is too small."""
+    docker.setVisible(True)
     main = docker.window()
     presets = main.findChild(QtWidgets.QDockWidget, _BRUSH_PRESETS)
-    if presets is None or presets.isFloating() or docker.isFloating():
-        return
-    if main.dockWidgetArea(presets) == main.dockWidgetArea(docker):
+    if presets is not None and main.dockWidgetArea(presets) == main.dockWidgetArea(docker):
         main.tabifyDockWidget(presets, docker)
         main.resizeDocks([docker], [main.height() // 2], Qt.Orientation.Vertical)
+    docker.raise_()
 
 
 def _actions() -> List[Tuple[str, str, Callable[[], None]]]:

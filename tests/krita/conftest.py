@@ -25,7 +25,7 @@ from tests.krita.harness import (
     find,
 )
 
-TEST_LIMIT = 900.0
+TEST_LIMIT = 1800.0
 """Seconds: a Krita on a machine that does other things too is slow, and each wait in a test has its own limit."""
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from tests.krita.conftest import Studio
-from tests.krita.harness import Before, Document, layers_of
+from tests.krita.harness import Before, Document
 
 
 def painted_document(studio: Studio, width: int = 320, height: int = 256) -> Document:
@@ -100,33 +99,3 @@ def test_the_same_seed_paints_the_same_picture(studio: Studio) -> None:
         studio.docker.switch("QToolButton", "seed_fold", False)
     assert second.name == first.name
     assert np.array_equal(document.layer_pixels(second.name), pixels)
-
-
-@pytest.mark.parametrize("previews", [True, False])
-def test_what_is_painted_by_hand_meanwhile_is_kept(studio: Studio, previews: bool) -> None:
-    docker = studio.docker
-    document = painted_document(studio)
-    document.select_rectangle(90, 40, 220, 170)
-    docker.switch("QToolButton", "settings", True)
-    if not previews:
-        docker.switch("QCheckBox", "previews_on_canvas", False)
-    try:
-        docker.ask_for("a castle", "slow")
-        studio.krita.wait_until(lambda: docker.progress() > 0, 120)
-        if previews:
-            docker.wait_for_preview(document, "a castle")
-        studio.krita.agent.call("set_brush", None, 12.0, [10, 200, 60])
-        document.draw_stroke([(100, 60), (200, 150)])
-        by_hand = document.layer_pixels("Background")
-        assert docker.is_busy(), "the stroke came too late to show anything"
-        assert bool(layers_of(document, "a castle")) == previews
-        result = docker.wait_for_result(document, "a castle")
-    finally:
-        if not previews:
-            docker.switch("QCheckBox", "previews_on_canvas", True)
-        docker.switch("QToolButton", "settings", False)
-    assert np.array_equal(document.layer_pixels("Background"), by_hand)
-    if not previews:
-        document.undo()
-        assert result.name not in [layer.name for layer in document.layers()]
-        assert np.array_equal(document.layer_pixels("Background"), by_hand)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from tests.krita.conftest import Studio
 from tests.krita.harness import Before, BridgeDocker, HostBridge, Krita, KritaInstall
 
+_WIDGET_AT = """\
+front = QtWidgets.QApplication.widgetAt(docker.widget().mapToGlobal(at))
+front is not None and docker.isAncestorOf(front)
+"""
+
 
 def test_a_bridge_that_is_killed_midway_comes_back_with_the_result(studio: Studio) -> None:
     docker = studio.docker
@@ -22,6 +27,22 @@ def test_a_bridge_that_is_killed_midway_comes_back_with_the_result(studio: Studi
     before.assert_only_selected_pixels_changed()
     before.assert_one_undo_restores_and_redo_repeats()
     docker.wait_for_state("Ready")
+
+
+def test_on_a_first_run_the_docker_shows_itself_and_has_room(krita_install: KritaInstall) -> None:
+    with (
+        HostBridge(krita_install) as bridge,
+        Krita(krita_install, lambda home: bridge.prepare(home, first_run=True)) as krita,
+    ):
+        krita.new_document(160, 144)
+        docker = BridgeDocker(krita)
+
+        def stands_in_front() -> bool:
+            at = docker.ask("at = docker.widget().rect().center()\n" + _WIDGET_AT)
+            return bool(at) and docker.ask("docker.height() > 0.4 * docker.window().height()")
+
+        krita.wait_until(stands_in_front)
+        assert not krita.exceptions()
 
 
 def test_krita_starts_the_bridge_and_paints_what_was_asked_before(

@@ -85,9 +85,14 @@ class HostBridge:
         (self.home / _WANTED).unlink(missing_ok=True)
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def prepare(self, home: Home) -> dict[str, str]:
-        """Install the plugin into a home of Krita; returns the variables that lead it to this bridge."""
+    def prepare(self, home: Home, first_run: bool = False) -> dict[str, str]:
+        """Install the plugin into a home of Krita; returns the variables that lead it to this bridge.
+
+        Unless it is a `first_run`, the plugin does not arrange its docker by itself, in the middle of a test.
+        """
         kritarc = home.config / "kritarc"
+        if not first_run:
+            kritarc.write_text(kritarc.read_text() + "\n[krita_bridge]\nshown=true\n")
         places = ["--resources", str(home.resources), "--kritarc", str(kritarc)]
         command = [sys.executable, "-m", "bridge.cli", "install", "--home", str(self.home), *places]
         subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)

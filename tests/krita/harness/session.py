@@ -19,7 +19,7 @@ from .document import Document
 from .home import Home
 from .install import KritaInstall
 
-START_LIMIT = 240.0  # seconds; a first start on a busy machine takes most of a minute
+START_LIMIT = 600.0  # seconds; a first start on a very busy machine takes minutes
 QUIT_LIMIT = 60.0
 WAIT_LIMIT = 90.0
 
