@@ -46,7 +46,8 @@ class _Docker(BridgeDocker):
 
     def canvasChanged(self, canvas: Any) -> None:
         super().canvasChanged(canvas)
-        if canvas is not None and settings.is_first_run():
+        # From 5.2 on Krita also calls with a canvas while its welcome page is all there is.
+        if Krita.instance().activeDocument() is not None and settings.is_first_run():
             # With its first document Krita brings its dockers back, and ours goes behind or away.
             QtCore.QTimer.singleShot(DOCKERS_BACK_MS, lambda: _share_room(self))
 
