@@ -15,6 +15,7 @@ from torch import Tensor
 from bridge.models.training import DATA_VERSION
 from bridge.models.training.networks import Net
 from bridge.models.training.painter import paint
+from bridge.models.training.scenes import KINDS, OUTLINES
 
 CAPTIONS = 4
 SIZES: tuple[tuple[int, int], ...] = (
@@ -49,10 +50,15 @@ def to_tensor(images: np.ndarray) -> Tensor:
 
 
 def images_of(number: int) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
-    """The shard's paintings, N x H x W x 3 uint8, and their captions."""
+    """The shard's paintings, N x H x W x 3 uint8, and their captions.
+
+    Every second dozen of shards is about outlines alone: in a mixture of everything, 50,000 shapes
+    among 245,000 pictures had left a star as round as a circle.
+    """
     width, height = SIZES[number % len(SIZES)]
     count = PIXELS_PER_SHARD // (width * height)
-    paintings = [paint(number * 100_000 + i, width, height, CAPTIONS) for i in range(count)]
+    lesson = OUTLINES if number // len(SIZES) % 2 else KINDS
+    paintings = [paint(number * 100_000 + i, width, height, CAPTIONS, lesson) for i in range(count)]
     return np.stack([p.image for p in paintings]), tuple(p.captions for p in paintings)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from bridge.models.training.canvas import Canvas
 from bridge.models.training.captions import Scene, describe
 from bridge.models.training.media import MEDIUM_SHARE, in_medium
-from bridge.models.training.scenes import KINDS, MAIN
+from bridge.models.training.scenes import KINDS, MAIN, Kinds
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,11 @@ class Painting:
     scene: Scene
 
 
-def paint(seed: int, width: int, height: int, captions: int = 1) -> Painting:
+def paint(seed: int, width: int, height: int, captions: int = 1, kinds: Kinds = KINDS) -> Painting:
     """Deterministic in all its arguments. Sides in pixels, at least 32."""
     rng = np.random.default_rng(seed)
     canvas = Canvas(width, height)
-    kinds = [draw for draw, _ in KINDS]
-    draw = kinds[int(rng.choice(len(kinds), p=[p for _, p in KINDS]))]
+    draw, _ = kinds[int(rng.choice(len(kinds), p=[share for _, share in kinds]))]
     scene = draw(canvas, rng)
     image = canvas.image()
     if rng.random() < MEDIUM_SHARE:

@@ -256,11 +256,16 @@ def group(canvas: Canvas, rng: np.random.Generator) -> Scene:
     return Scene((said,), (Mention("background", ground.words),))
 
 
-KINDS: tuple[tuple[Callable[[Canvas, np.random.Generator], Scene], float], ...] = (
-    (landscape, 0.17),
-    (portrait, 0.3),
-    (still_life, 0.05),
-    (shapes, 0.36),
-    (group, 0.08),
-    (expanse, 0.04),
+Kinds = tuple[tuple[Callable[[Canvas, np.random.Generator], Scene], float], ...]
+"""Kinds of scene, each with its share."""
+
+KINDS: Kinds = (
+    (landscape, 0.26),
+    (portrait, 0.36),
+    (still_life, 0.1),
+    (shapes, 0.1),
+    (group, 0.1),
+    (expanse, 0.08),
 )
+OUTLINES: Kinds = ((shapes, 0.8), (group, 0.2))
+"""The lesson in which nothing but the word for a shape tells one picture from another."""

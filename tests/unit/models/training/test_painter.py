@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.models.training import judge, media, painter, scenes
+from bridge.models.training import judge, media, scenes
 from bridge.models.training.captions import MEDIA, Mention, Scene, describe, mirrored
-from bridge.models.training.painter import paint
+from bridge.models.training.painter import Painting, paint
 
 
 def test_a_seed_gives_the_same_painting_again() -> None:
@@ -38,9 +38,8 @@ def test_size_changes_the_detail_and_not_the_composition() -> None:
     assert np.abs(halved - small.image).mean() < 6
 
 
-def _plain_shapes(monkeypatch: pytest.MonkeyPatch, seeds: range) -> list[painter.Painting]:
-    monkeypatch.setattr(painter, "KINDS", ((scenes.shapes, 1.0),))
-    paintings = [paint(seed, 128, 128) for seed in seeds]
+def _plain_shapes(seeds: range) -> list[Painting]:
+    paintings = [paint(seed, 128, 128, kinds=((scenes.shapes, 1.0),)) for seed in seeds]
     plain = [p for p in paintings if len(p.scene.things) == 1 and not p.scene.medium]
     return [p for p in plain if _tells_apart(p.scene)]
 
@@ -51,8 +50,8 @@ def _tells_apart(scene: Scene) -> bool:
     return len(names) == 2 and names <= set(judge.NAMES)
 
 
-def test_the_judge_sees_what_the_painter_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    paintings = _plain_shapes(monkeypatch, range(150))
+def test_the_judge_sees_what_the_painter_says() -> None:
+    paintings = _plain_shapes(range(150))
     assert len(paintings) > 40
     right = 0
     for p in paintings:
@@ -62,8 +61,8 @@ def test_the_judge_sees_what_the_painter_says(monkeypatch: pytest.MonkeyPatch) -
     assert right >= 0.95 * len(paintings)
 
 
-def test_the_mask_covers_the_thing_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    for p in _plain_shapes(monkeypatch, range(40)):
+def test_the_mask_covers_the_thing_and_nothing_else() -> None:
+    for p in _plain_shapes(range(40)):
         seen = judge.foreground(p.image)
         marked = p.mask > 127
         assert (seen & marked).sum() / (seen | marked).sum() > 0.93
@@ -107,11 +106,10 @@ def test_a_medium_changes_the_paint_and_is_said(medium: str) -> None:
     assert all(any(word in text for word in words[medium]) for text in said)
 
 
-def test_counted_things_are_as_many_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(painter, "KINDS", ((scenes.group, 1.0),))
+def test_counted_things_are_as_many_as_said() -> None:
     seen = set()
     for seed in range(60):
-        p = paint(seed, 192, 128)
+        p = paint(seed, 192, 128, kinds=((scenes.group, 1.0),))
         thing = p.scene.things[0]
         word = {1: "", 2: "two ", 3: "three "}[thing.count]
         assert thing.phrase().startswith(word or ("a", "the"))
