@@ -131,9 +131,10 @@ def test_the_brush_does_not_wait_for_a_job_and_paints_the_same(easel: Easel) -> 
 @pytest.mark.parametrize("previews", [True, False])
 def test_what_is_painted_by_hand_meanwhile_is_kept(easel: Easel, previews: bool) -> None:
     krita, docker = easel.krita, easel.docker
+    document = easel.document()  # without one, Krita from 5.2 on hides its dockers
     docker.switch("QToolButton", "settings", True)
     docker.switch("QCheckBox", "previews_on_canvas", previews)
-    document = easel.document()
+    docker.write(PROMPT)
     jobs = easel.bridge.jobs()
     docker.generate()
     submit = easel.bridge.wait_for_job(jobs + 1)
