@@ -51,6 +51,7 @@ def test_krita_starts_the_bridge_and_paints_what_was_asked_before(
     with HostBridge(krita_install) as bridge, Krita(krita_install, bridge.prepare) as krita:
         docker = BridgeDocker(krita)
         document = krita.new_document(160, 144)
+        docker.make_room()
         before = Before.of(document)
         docker.write("a sunrise")
         docker.generate()
