@@ -58,7 +58,7 @@ def _touched(mask: MaskU8, extent: Extent) -> MaskU8:
     """The selection at another size: in every pixel the greatest value that it touches at all."""
     if mask.shape == (extent.height, extent.width):
         return mask
-    values = torch.from_numpy(mask)[None, None].float()
+    values = torch.tensor(mask)[None, None].float()  # a copy: what came over the wire is read-only
     resized = F.adaptive_max_pool2d(values, (extent.height, extent.width))
     return resized[0, 0].to(torch.uint8).numpy()
 

@@ -76,6 +76,7 @@ class Run:
         )
         _stop_if(is_cancelled)
         start, kept, extra = self._start(schedule)
+        _stop_if(is_cancelled)
         predict = self._predictor(schedule, extra, kept is not None, is_cancelled)
         _stop_if(is_cancelled)
         after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))

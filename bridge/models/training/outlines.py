@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,8 +35,10 @@ _PIXELS = 160
 def silhouette(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """40 x 40: the set pixels, scaled so that their longer side fills the square, centred.
 
-    None when nothing is set.
+    Holes are filled: a window in the colour of the backdrop is still inside the house. None when
+    nothing is set.
     """
+    mask = _without_holes(mask)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return None
@@ -48,6 +51,13 @@ def silhouette(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     y, x = ((_SIDE - side) // 2 for side in size)
     out[y : y + size[0], x : x + size[1]] = small
     return out
+
+
+def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    filled = np.zeros(mask.shape, dtype=np.uint8)
+    edges, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(filled, edges, -1, 1, cv2.FILLED)
+    return filled.astype(bool)
 
 
 @cache
