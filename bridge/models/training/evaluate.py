@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bridge.models.training import edits, fidelity, obey, variants
+from bridge.models.training import edits, fidelity, hearing, obey, variants
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
 from bridge.models.training.results import Results
@@ -59,6 +59,7 @@ def evaluate(folder: Path, count: int) -> Results:
         *edits.inpainting(pipe, few, large),
     ]
     figures = [
+        *hearing.hearing(pipe, 3 * count),
         *edits.seams(folder, min(count, 16)),
         *fidelity.round_trip(pipe.vae, 64),
     ]
