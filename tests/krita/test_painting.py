@@ -21,7 +21,7 @@ def test_a_selection_is_filled_and_nothing_else_changes(studio: Studio) -> None:
     document.select_rectangle(90, 40, 220, 170)
     before = Before.of(document)
 
-    docker.ask_for("a red boat", "medium")
+    docker.ask_for("a red boat", "slow")
     preview = docker.wait_for_preview(document, "a red boat")
     result = docker.wait_for_result(document, "a red boat")
 

@@ -45,9 +45,10 @@ def test_a_document_that_is_closed_while_it_is_painted(studio: Studio) -> None:
     document = new_document(studio)
     document.select_rectangle(90, 40, 220, 170)
     results = docker.results()
-    docker.ask_for("a ship", "medium")
+    docker.ask_for("a ship", "endless")
     docker.wait_for_preview(document, "a ship")
-    document.close()
+    with studio.bridge.paused():
+        document.close()
 
     studio.krita.wait_until(lambda: docker.results() > results, 120)
     docker.wait_for_state("was closed")

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ from .install import KritaInstall
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-START_LIMIT = 60.0
+START_LIMIT = 300.0
 STEPS = {"quick": 4, "medium": 24, "slow": 80, "endless": 150}
 """Presets of the embedded model that differ in their steps: at least 0.1 s each."""
 
@@ -122,6 +122,22 @@ class HostBridge:
         pid = _wait_for(self.pid, "a bridge runs")
         os.kill(pid, signal.SIGKILL)
         _wait_for(lambda: not _runs(pid), "the bridge is gone")
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The model process stands still: a job that runs cannot end as long as this lasts."""
+        pid = _wait_for(self.pid, "a bridge runs")
+        lists = Path(f"/proc/{pid}/task").glob("*/children")
+        workers = [int(child) for children in lists for child in children.read_text().split()]
+        assert workers, "the bridge has no model process"
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGCONT)
 
     def stop(self) -> None:
         pid = self.pid()
