@@ -22,7 +22,7 @@ loaded by the same code as any other checkpoint.
 
 Two rows at 128 px, one at 192 px, not selected: {prompts}.
 
-- **Native size** {native} px; sides in multiples of 32 px; trained from 64 to 192 px.
+- **Native size** {native} px; sides in multiples of 32 px; trained from 64 to 256 px.
 - **Parts** {parts}. fp16 safetensors, {total:.1f} MB in all. The scheduler is `DDIMScheduler`
   (v-prediction, zero terminal SNR, trailing steps), the tokenizer a `CLIPTokenizer` with its own
   small vocabulary.
@@ -30,8 +30,8 @@ Two rows at 128 px, one at 192 px, not selected: {prompts}.
   times the scaling factor, channel 3 is how much detail the block holds.
 - **Words it was trained on** sky, ground, grass, field, hill, sand, snow, water, lake, sea, mountains, clouds,
   sun, moon, boat, house, tree, flower, apple, pear, lemon, bowl, bottle, vase, cup, table, wall,
-  background, circle, square, triangle, star; {colours}, light and dark; left, right; in the morning,
-  at noon, at sunset, at night. Any other text is accepted.
+  background, circle, square, triangle, star; {colours}, light and dark; left, right; two, three; in the
+  morning, at noon, at sunset, at night; watercolour, oil, line drawing. Any other text is accepted.
 - **Good settings** {steps} steps, guidance {guidance:g}.
 
 ## How it was made
