@@ -13,13 +13,14 @@ import torch
 
 from bridge.models.training.card import write_card
 from bridge.models.training.controlnet import train_controlnet
-from bridge.models.training.decoder import DecoderRun, train_decoder, train_preview
+from bridge.models.training.decoder import train_decoder, train_preview
 from bridge.models.training.denoiser import DenoiserRun, train_on_ranks
-from bridge.models.training.depth import DepthRun, train_depth
+from bridge.models.training.depth import train_depth
 from bridge.models.training.evaluate import evaluate
 from bridge.models.training.export import EMBEDDED, export
 from bridge.models.training.few_steps import train_few_steps
 from bridge.models.training.finetune import TuneRun
+from bridge.models.training.loop import PartRun
 from bridge.models.training.style import train_style
 from bridge.models.training.word import train_word
 
@@ -62,9 +63,9 @@ def main() -> None:
     torch.set_num_threads(1)
     steps = STEPS[:-1] if args.step == "all" else (args.step,)
     if "decoder" in steps:
-        train_decoder(DecoderRun(args.cache, args.crops, args.seed))
+        train_decoder(PartRun(args.cache, args.crops, args.seed))
     if "depth" in steps:
-        train_depth(DepthRun(args.cache, args.paintings, args.seed))
+        train_depth(PartRun(args.cache, args.paintings, args.seed))
     if "denoiser" in steps:
         train_on_ranks(
             DenoiserRun(

@@ -6,7 +6,6 @@ learns from the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,12 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from bridge.models.training.finetune import TuneRun
-from bridge.models.training.loop import Plan, train
+from bridge.models.training.loop import PartRun, Plan, train
 from bridge.models.training.networks import SCALING, Net, build_vae, colour_encoder_
 from bridge.models.training.paintings import SIDE, Paintings, pixels_of
 
 CROP = 64
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class DecoderRun:
-    """``images`` counts crops of 64 px."""
-
-    cache: Path
-    images: int
-    seed: int = 0
 
 
 def state_path(cache: Path) -> Path:
@@ -69,7 +59,7 @@ def _crops(rng: np.random.Generator, source: Paintings) -> Tensor:
     return crops.flip(-1) if rng.random() < 0.5 else crops
 
 
-def train_decoder(run: DecoderRun) -> None:
+def train_decoder(run: PartRun) -> None:
     """Trains until ``run.images`` crops, from the last checkpoint where there is one.
 
     The squared error decides, for that is what PSNR measures; a little of the absolute one keeps flat

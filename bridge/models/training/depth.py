@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import BitConfig, DPTConfig, DPTForDepthEstimation, DPTImageProcessorPil
 
-from bridge.models.training.loop import Plan, train
+from bridge.models.training.loop import PartRun, Plan, train
 from bridge.models.training.networks import Net
 from bridge.models.training.paintings import SIDE, Paintings, depths_of, pixels_of
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class DepthRun:
-    cache: Path
-    images: int
-    seed: int = 0
 
 
 def state_path(cache: Path) -> Path:
@@ -77,7 +69,7 @@ def build_processor() -> Net:
     )
 
 
-def train_depth(run: DepthRun) -> None:
+def train_depth(run: PartRun) -> None:
     """Trains until ``run.images`` paintings, from the last checkpoint where there is one.
 
     The painter's depth has a scale, so plain L1 does; the gradient term (Ranftl et al. 2020, section

@@ -21,6 +21,15 @@ Loss = Callable[[np.random.Generator], Tensor]
 
 
 @dataclass(frozen=True)
+class PartRun:
+    """A training that builds upon no other: ``images`` (or crops of them) in all, states in ``cache``."""
+
+    cache: Path
+    images: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """``images`` in all to see, ``batch`` of them a step; ``state`` is the checkpoint's path.
 

@@ -30,11 +30,11 @@ from bridge.models.training import (
     variants,
     word,
 )
-from bridge.models.training.decoder import DecoderRun, train_decoder, train_preview
-from bridge.models.training.depth import DepthRun, train_depth
+from bridge.models.training.decoder import train_decoder, train_preview
+from bridge.models.training.depth import train_depth
 from bridge.models.training.export import EMBEDDED, export
 from bridge.models.training.finetune import TuneRun
-from bridge.models.training.loop import Plan
+from bridge.models.training.loop import PartRun, Plan
 from bridge.models.training.sampler import Sampling, generate, load
 
 
@@ -91,7 +91,7 @@ def test_paintings_are_new_ones_after_some_calls() -> None:
 
 
 def test_both_decoders_are_tiny_autoencoders_with_one_encoder(tmp_path: Path) -> None:
-    train_decoder(DecoderRun(tmp_path, 4))
+    train_decoder(PartRun(tmp_path, 4))
     folder = tmp_path / "model"
     export(tmp_path, folder, seed=3, note="a test")
     train_preview(TuneRun(tmp_path, 4, folder))
@@ -110,7 +110,7 @@ def test_both_decoders_are_tiny_autoencoders_with_one_encoder(tmp_path: Path) ->
 
 
 def test_the_depth_estimator_loads_as_any_dpt_does(tmp_path: Path) -> None:
-    train_depth(DepthRun(tmp_path, 4))
+    train_depth(PartRun(tmp_path, 4))
     export(tmp_path, tmp_path / "model", seed=0)
     folder = str(tmp_path / "model" / "depth_estimator")
     model = DPTForDepthEstimation.from_pretrained(folder, dtype=torch.float32)
@@ -179,10 +179,10 @@ def test_a_word_loads_as_a_textual_inversion(tmp_path: Path) -> None:
 
 def test_an_export_keeps_what_it_did_not_train(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    train_decoder(DecoderRun(tmp_path / "one", 4))
+    train_decoder(PartRun(tmp_path / "one", 4))
     export(tmp_path / "one", folder, seed=1, note="the first")
     before = (folder / "vae" / "diffusion_pytorch_model.safetensors").read_bytes()
-    train_depth(DepthRun(tmp_path / "two", 4))
+    train_depth(PartRun(tmp_path / "two", 4))
     export(tmp_path / "two", folder, seed=2)
     assert (folder / "vae" / "diffusion_pytorch_model.safetensors").read_bytes() == before
     assert _recorded(folder, "decoder")["note"] == "the first"
@@ -207,7 +207,7 @@ def test_every_part_that_is_there_is_measured(
 ) -> None:
     folder = tmp_path / "model"
     shutil.copytree(EMBEDDED, folder)
-    train_depth(DepthRun(tmp_path, 4))
+    train_depth(PartRun(tmp_path, 4))
     export(tmp_path, folder, seed=0)
     run = TuneRun(tmp_path, 4, folder)
     for tune in (train_preview, controlnet.train_controlnet, few_steps.train_few_steps):

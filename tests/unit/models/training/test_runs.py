@@ -13,9 +13,10 @@ from safetensors import safe_open
 from bridge.models.training import dataset, decoder, denoiser
 from bridge.models.training.checkpoint import Checkpoint
 from bridge.models.training.dataset import load_shard
-from bridge.models.training.decoder import DecoderRun, train_decoder
+from bridge.models.training.decoder import train_decoder
 from bridge.models.training.denoiser import DenoiserRun, train_denoiser, warm_start
 from bridge.models.training.export import export
+from bridge.models.training.loop import PartRun
 from bridge.models.training.networks import build_text_encoder, build_unet, build_vae
 from bridge.models.training.sampler import Sampling, generate, load
 from bridge.models.training.schedule import Average, learning_rate
@@ -54,7 +55,7 @@ def test_shards_hold_equal_pixels_whatever_their_size() -> None:
 
 @pytest.mark.slow
 def test_stopping_and_going_on_then_exporting_makes_a_pipeline(tmp_path: Path) -> None:
-    train_decoder(DecoderRun(tmp_path, images=2 * decoder.BATCH))
+    train_decoder(PartRun(tmp_path, images=2 * decoder.BATCH))
     train_denoiser(DenoiserRun(tmp_path, images=32, shards=1))
     train_denoiser(DenoiserRun(tmp_path, images=64, shards=1))
     counts = _counts(denoiser.state_path(tmp_path))
