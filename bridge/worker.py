@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,6 +38,7 @@ from bridge.jobs.pipes import BEAT, BEAT_SECONDS, read_frame, write_frame
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET, load_presets
 from krita_plugin.krita_bridge.wire import frames, messages
+from krita_plugin.krita_bridge.wire.control import control_tensor
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.messages import (
     IMAGE,
@@ -130,11 +131,18 @@ class Outlet:
         """Whether the serve process has yet to take what was sent before."""
         return self._unwritten > 0
 
-    def send(self, message: Message, image: ImageU8 | None = None) -> None:
-        """Queue a message, with `image` (RGBA) as its pixels."""
+    def send(
+        self,
+        message: Message,
+        image: ImageU8 | None = None,
+        maps: Mapping[int, ImageU8] | None = None,
+    ) -> None:
+        """Queue a message, with `image` and, by the number of their control, `maps` (RGBA) as its pixels."""
         tensors = {}
         if image is not None:
-            tensors[IMAGE] = Tensor(image.shape, swap_red_and_blue(image).data.cast("B"))
+            tensors[IMAGE] = _tensor(image)
+        for index, kept in (maps or {}).items():
+            tensors[control_tensor(index)] = _tensor(kept)
         with self._lock:
             self._unwritten += 1
         self._waiting.put(Frame(messages.dumps(message), tensors))
@@ -166,8 +174,17 @@ def to_job(submit: Submit, frame: Frame) -> Job:
         submit.bounds,
         None if image is None else swap_red_and_blue(_array(image)),
         None if mask is None else _array(mask),
+        {
+            index: swap_red_and_blue(_array(frame.tensors[control_tensor(index)]))
+            for index, control in enumerate(submit.request.controls)
+            if control.brings_picture
+        },
     )
     return Job(request, snapshot, submit.previews)
+
+
+def _tensor(image: ImageU8) -> Tensor:
+    return Tensor(image.shape, swap_red_and_blue(image).data.cast("B"))
 
 
 def _array(tensor: Tensor) -> ImageU8:
@@ -261,6 +278,7 @@ class Worker:
         self._outlet.send(
             Result(submit.job, painting.bounds, submit.canvas, facts, submit.document),
             painting.image,
+            painting.maps,
         )
 
     def _tell(

@@ -66,7 +66,10 @@ class FakeEngine:
             request.prompt, "", request.preset, request.seed, request.strength, steps, steps,
             1.0, "none", "fake model", "", 8, 8, 0.0, "0",
         )  # fmt: skip
-        return Painting(image, job.snapshot.bounds, facts)
+        pictures = {-1: expected_image(job), **job.snapshot.controls}
+        kept = [index for index, control in enumerate(request.controls) if control.keep]
+        maps = {index: pictures.get(index, pictures[-1]) for index in kept}
+        return Painting(image, job.snapshot.bounds, facts, maps)
 
 
 def _is_held(words: dict[str, str]) -> bool:

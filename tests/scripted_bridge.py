@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
 from krita_plugin.krita_bridge.wire import frames, limits, messages, proof, runfile
+from krita_plugin.krita_bridge.wire.control import control_tensor
 from krita_plugin.krita_bridge.wire.modes import Mode
 from tests.bridge_process import PATIENCE
 
@@ -189,7 +190,13 @@ class ScriptedBridge:
         result = messages.Result(
             submit.job, bounds, submit.canvas, facts_of(submit), submit.document
         )
-        kept = frames.join(frames.Frame(messages.dumps(result), image))
+        brought = {} if frame is None else frame.tensors
+        maps = {
+            control_tensor(index): brought.get(control_tensor(index), image[messages.IMAGE])
+            for index, control in enumerate(submit.request.controls)
+            if control.keep
+        }
+        kept = frames.join(frames.Frame(messages.dumps(result), {**image, **maps}))
         self.results[submit.job] = kept
         return [*answers, kept]
 

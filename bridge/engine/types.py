@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,15 @@ class Snapshot:
     """The captured part of the canvas.
 
     `image` (RGBA) and `mask` have the size of `bounds`. `image` None: text-to-image. `mask` None: all of
-    `bounds` is painted.
+    `bounds` is painted. `controls` (RGBA, of the size of `bounds`): the pictures that came with the request's
+    controls, by their number.
     """
 
     canvas: Extent
     bounds: Bounds
     image: ImageU8 | None = None
     mask: MaskU8 | None = None
+    controls: Mapping[int, ImageU8] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,13 @@ class StepReport:
 
 @dataclass(frozen=True)
 class Painting:
-    """The result layer: `image` (RGBA) of the size of `bounds`, transparent where not selected."""
+    """The result layer: `image` (RGBA) of the size of `bounds`, transparent where not selected. `maps` are those of the
+    controls that are to be kept, by their number: RGBA, opaque, of the size of the snapshot's bounds."""
 
     image: ImageU8
     bounds: Bounds
     facts: ResultFacts
+    maps: Mapping[int, ImageU8] = field(default_factory=dict)
 
 
 OnStep = Callable[[StepReport], None]

@@ -14,6 +14,7 @@ from bridge import __version__
 from bridge.errors import BridgeError, Code
 from bridge.jobs.queue import JobKey
 from krita_plugin.krita_bridge.wire import frames, limits, messages
+from krita_plugin.krita_bridge.wire.control import control_tensor
 from krita_plugin.krita_bridge.wire.frames import Frame, FrameError
 from krita_plugin.krita_bridge.wire.messages import (
     IMAGE,
@@ -217,6 +218,11 @@ def _check_tensors(incoming: Incoming) -> None:
     if isinstance(message, Submit):
         height, width = message.bounds.height, message.bounds.width
         expected = {IMAGE: (height, width, 4), MASK: (height, width)}
+        for index, control in enumerate(message.request.controls):
+            if control.brings_picture:
+                expected[control_tensor(index)] = (height, width, 4)
+                if control_tensor(index) not in given:
+                    raise _bad(f"Control {index} ({control.kind.value}) came without its picture.")
     for name, tensor in given.items():
         if name not in expected:
             raise _bad(f"A {type(message).__name__} does not come with pixels named {name!r}.")

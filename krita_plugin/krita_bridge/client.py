@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Union
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from .finder import Finder, Hopeless, NotRunning
 from .jobtable import JobTable
@@ -28,7 +28,8 @@ from .link import (
     Refused,
 )
 from .wire import limits, messages
-from .wire.frames import Buffer
+from .wire.control import control_tensor
+from .wire.frames import Buffer, Tensor
 
 FIRST_DELAY = 0.1
 LAST_DELAY = 5.0
@@ -65,10 +66,12 @@ class ConnectionChanged:
 
 @dataclass(frozen=True)
 class Received:
-    """A message of the bridge. `image` of a Preview or Result: BGRA, straight alpha, of its bounds."""
+    """A message of the bridge. `image` of a Preview or Result: BGRA, straight alpha, of its bounds. `maps` of a Result: those
+    that were to be kept, by the number of their control, BGRA of the bounds that were submitted."""
 
     message: messages.ServerMessage
     image: Optional[memoryview] = None
+    maps: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 Event = Union[ConnectionChanged, Received]
@@ -145,8 +148,10 @@ class Client:
         submit: messages.Submit,
         image: Optional[Sequence[Buffer]] = None,
         mask: Optional[Sequence[Buffer]] = None,
+        controls: Optional[Mapping[int, Sequence[Buffer]]] = None,
     ) -> None:
-        """Send a job. `image` (BGRA) and `mask` are the rows of `submit.bounds` in strips, not copied.
+        """Send a job. `image` (BGRA) and `mask` are the rows of `submit.bounds` in strips, not copied; so are `controls`
+        (BGRA), by the number of the request's control that they belong to.
 
         The strips must not change until the job has ended: they are sent again when the bridge has lost it.
         Raises ValueError when their bytes do not match the bounds.
@@ -157,6 +162,8 @@ class Client:
             tensors[messages.IMAGE] = Pixels((height, width, 4), image)
         if mask is not None:
             tensors[messages.MASK] = Pixels((height, width), mask)
+        for index, picture in (controls or {}).items():
+            tensors[control_tensor(index)] = Pixels((height, width, 4), picture)
         self._table.submit(submit, tensors)
 
     def cancel(self, job: str) -> None:
@@ -261,7 +268,7 @@ class Client:
         received = link.receive(WELCOME_PATIENCE)
         if received is None:
             raise NoAnswer("The bridge does not answer.")
-        message = received[0]
+        message = received.message
         if isinstance(message, messages.Fault):
             raise Hopeless(f"{message.message} {message.hint}".strip())
         if not isinstance(message, messages.Welcome) or message.protocol != limits.PROTOCOL:
@@ -278,10 +285,9 @@ class Client:
             if received is None:
                 link.beat()
                 continue
-            message, image = received
-            heard = self._table.received(message)
+            heard = self._table.received(received.message)
             if heard is not None:
-                self._hand_out(Received(heard, image))
+                self._hand_out(Received(heard, received.image, received.maps))
 
     def _send_all(self, link: Link) -> None:
         try:

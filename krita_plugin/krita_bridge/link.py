@@ -11,12 +11,13 @@ import socket
 import struct
 import sys
 import threading
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from . import _websockets as websockets
 from .proven import PatientProtocol, ProofError, ProvenConnection
 from .wire import frames, limits, messages
+from .wire.control import control_tensor
 from .wire.frames import Buffer
 from .wire.runfile import RunFile
 
@@ -85,6 +86,16 @@ class Pixels:
             raise ValueError(f"pixels of shape {self.shape} need {wanted} bytes, not {given}")
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """A message, its image (BGRA, of the message's bounds), and the kept maps of a Result by the number of their
+    control: shape H x W x 4 and opaque BGRA."""
+
+    message: messages.ServerMessage
+    image: Optional[memoryview] = None
+    maps: Mapping[int, frames.Tensor] = field(default_factory=dict)
+
+
 class Link:
     """A proven connection. Raises a LinkError from every method once it is of no use."""
 
@@ -105,10 +116,8 @@ class Link:
         except (websockets.ConnectionClosed, OSError) as error:
             raise LinkClosed("The connection to the bridge was lost.") from error
 
-    def receive(
-        self, timeout: Optional[float] = None
-    ) -> Optional[Tuple[messages.ServerMessage, Optional[memoryview]]]:
-        """The next message and its image (BGRA, of the message's bounds); None after `timeout` seconds."""
+    def receive(self, timeout: Optional[float] = None) -> Optional[Arrived]:
+        """The next message with its pixels; None after `timeout` seconds."""
         try:
             data = self._connection.next_message(timeout)
         except TimeoutError:
@@ -228,25 +237,35 @@ def _pieces(strips: Iterable[Buffer]) -> Iterator[Buffer]:
             yield view[start : start + size]
 
 
-def _read_text(text: str) -> Tuple[messages.ServerMessage, Optional[memoryview]]:
+def _read_text(text: str) -> Arrived:
     if len(text) > limits.MAX_TEXT_BYTES:
         raise messages.MessageError("A message without picture is too long.")
     message = messages.loads(text)
     if isinstance(message, (messages.Result, messages.Preview)):
         raise messages.MessageError("A picture came without its pixels.")
-    return _from_server(message), None
+    return Arrived(_from_server(message))
 
 
-def _read_frame(data: Buffer) -> Tuple[messages.ServerMessage, Optional[memoryview]]:
+def _read_frame(data: Buffer) -> Arrived:
     frame = frames.decode(data)
     message = _from_server(messages.loads(frame.message))
     if not isinstance(message, (messages.Result, messages.Preview)):
         raise messages.MessageError("A message without picture came with pixels.")
-    tensor = frame.tensors.get(messages.IMAGE)
+    tensors = dict(frame.tensors)
+    tensor = tensors.pop(messages.IMAGE, None)
     shape = (message.bounds.height, message.bounds.width, 4)
-    if tensor is None or tensor.shape != shape or len(frame.tensors) != 1:
+    if tensor is None or tensor.shape != shape:
         raise messages.MessageError("The pixels are not of the size of the message's bounds.")
-    return message, memoryview(tensor.data)
+    maps = {}
+    if isinstance(message, messages.Result):
+        maps = {
+            index: tensors.pop(control_tensor(index))
+            for index in range(limits.MAX_CONTROLS)
+            if control_tensor(index) in tensors
+        }
+    if tensors or any(len(kept.shape) != 3 or kept.shape[2] != 4 for kept in maps.values()):
+        raise messages.MessageError("A message came with pixels that do not belong to it.")
+    return Arrived(message, memoryview(tensor.data), maps)
 
 
 def _from_server(message: messages.Message) -> messages.ServerMessage:

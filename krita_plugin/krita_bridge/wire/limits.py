@@ -28,6 +28,7 @@ MAX_STEPS = 150
 MAX_GUIDANCE = 50.0
 MAX_CLIP_SKIP = 12
 MAX_SEED = 2**63 - 1
+MAX_CONTROLS = 8
 
 FRAGMENT_BYTES = 256 * 1024
 """Size of the pieces a plugin sends: masking one piece in pure Python holds the GIL for about 2.5 ms."""

@@ -17,15 +17,14 @@ from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_type_hints
 
 from . import limits
+from .checks import MessageError as MessageError
+from .checks import check_name, check_range, check_text
+from .control import Control, UsedControl
 from .geometry import Bounds, Extent
 from .modes import Blend, Mode
 
 IMAGE = "image"
 MASK = "mask"
-
-
-class MessageError(ValueError):
-    """The JSON is not a message of this protocol; the text is a sentence that says why."""
 
 
 class JobState(Enum):
@@ -57,6 +56,7 @@ class PaintRequest:
     `clip_skip` counts as A1111 does: 1 is none. `guidance_rescale` 0 to 1. What `prompt` and `negative_prompt` may
     say: docs/prompts.md.
     `match_colors`: shift what was painted by what the model did to the colours around the selection.
+    `controls` are added up where there are several.
     """
 
     prompt: str
@@ -72,22 +72,25 @@ class PaintRequest:
     guidance_rescale: Optional[float] = None
     blend: Blend = Blend.SOFT
     match_colors: bool = True
+    controls: Tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
-        _check_text("negative prompt", self.negative_prompt, limits.MAX_PROMPT_CHARACTERS)
-        _check_text("preset", self.preset, limits.MAX_NAME_CHARACTERS)
-        _check_text("scheduler", self.scheduler or "", limits.MAX_NAME_CHARACTERS)
-        _check_range("strength", self.strength, 0.0, 1.0)
-        _check_range("seed", self.seed, 0, limits.MAX_SEED)
+        check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
+        check_text("negative prompt", self.negative_prompt, limits.MAX_PROMPT_CHARACTERS)
+        check_text("preset", self.preset, limits.MAX_NAME_CHARACTERS)
+        check_text("scheduler", self.scheduler or "", limits.MAX_NAME_CHARACTERS)
+        check_range("strength", self.strength, 0.0, 1.0)
+        check_range("seed", self.seed, 0, limits.MAX_SEED)
         if self.steps is not None:
-            _check_range("steps", self.steps, 1, limits.MAX_STEPS)
+            check_range("steps", self.steps, 1, limits.MAX_STEPS)
         if self.guidance is not None:
-            _check_range("guidance", self.guidance, 0.0, limits.MAX_GUIDANCE)
+            check_range("guidance", self.guidance, 0.0, limits.MAX_GUIDANCE)
         if self.clip_skip is not None:
-            _check_range("clip skip", self.clip_skip, 1, limits.MAX_CLIP_SKIP)
+            check_range("clip skip", self.clip_skip, 1, limits.MAX_CLIP_SKIP)
         if self.guidance_rescale is not None:
-            _check_range("guidance rescale", self.guidance_rescale, 0.0, 1.0)
+            check_range("guidance rescale", self.guidance_rescale, 0.0, 1.0)
+        if len(self.controls) > limits.MAX_CONTROLS:
+            raise MessageError(f"There are more than {limits.MAX_CONTROLS} controls: use fewer.")
 
 
 class WeightsKind(Enum):
@@ -148,6 +151,7 @@ class ResultFacts:
     software: str = ""
     blend: Blend = Blend.SOFT
     match_colors: bool = True
+    controls: Tuple[UsedControl, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,13 +179,14 @@ class Hello:
     client_id: str
 
     def __post_init__(self) -> None:
-        _check_text("client", self.client, limits.MAX_NAME_CHARACTERS)
-        _check_name("client_id", self.client_id)
+        check_text("client", self.client, limits.MAX_NAME_CHARACTERS)
+        check_name("client_id", self.client_id)
 
 
 @dataclass(frozen=True)
 class Submit:
     """A job. Tensors: `image` H x W x 4 and `mask` H x W, both of the size of `bounds`. Grey in a mask is less strength.
+    A control that does not look at `image` brings H x W x 4 of the same size, named by `control_tensor`.
 
     `bounds` is the captured part of the canvas. Without `image` the job is text-to-image of the size of
     `bounds`; without `mask` all of `bounds` is painted. `document` is the client's own note about where the
@@ -196,16 +201,22 @@ class Submit:
     previews: bool = True
 
     def __post_init__(self) -> None:
-        _check_name("job", self.job)
-        _check_text("document", self.document, limits.MAX_DOCUMENT_CHARACTERS)
-        _check_range("canvas width", self.canvas.width, 1, limits.MAX_CANVAS_SIDE)
-        _check_range("canvas height", self.canvas.height, 1, limits.MAX_CANVAS_SIDE)
-        _check_range("width", self.bounds.width, 1, limits.MAX_SIDE)
-        _check_range("height", self.bounds.height, 1, limits.MAX_SIDE)
+        check_name("job", self.job)
+        check_text("document", self.document, limits.MAX_DOCUMENT_CHARACTERS)
+        check_range("canvas width", self.canvas.width, 1, limits.MAX_CANVAS_SIDE)
+        check_range("canvas height", self.canvas.height, 1, limits.MAX_CANVAS_SIDE)
+        check_range("width", self.bounds.width, 1, limits.MAX_SIDE)
+        check_range("height", self.bounds.height, 1, limits.MAX_SIDE)
         if self.bounds.width * self.bounds.height > limits.MAX_PIXELS:
             raise MessageError(
                 f"The area of {self.bounds.width} x {self.bounds.height} px is too large: "
                 "select a smaller part."
+            )
+        controls = self.request.controls
+        most = max(sum(c.brings_picture for c in controls), sum(c.keep for c in controls))
+        if self.bounds.width * self.bounds.height * (5 + 4 * most) > limits.MAX_PIXELS * 5:
+            raise MessageError(
+                f"The area is too large for {most} control pictures: select a smaller part."
             )
         if not Bounds.of_canvas(self.canvas).contains(self.bounds):
             raise MessageError("The area does not lie on the canvas.")
@@ -218,7 +229,7 @@ class Cancel:
     job: str
 
     def __post_init__(self) -> None:
-        _check_name("job", self.job)
+        check_name("job", self.job)
 
 
 @dataclass(frozen=True)
@@ -228,7 +239,7 @@ class Acknowledge:
     job: str
 
     def __post_init__(self) -> None:
-        _check_name("job", self.job)
+        check_name("job", self.job)
 
 
 @dataclass(frozen=True)
@@ -239,7 +250,7 @@ class Resume:
 
     def __post_init__(self) -> None:
         for job in self.jobs:
-            _check_name("job", job)
+            check_name("job", job)
 
 
 # ---- bridge to client
@@ -301,7 +312,11 @@ class Preview:
 
 @dataclass(frozen=True)
 class Result:
-    """The finished layer. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected."""
+    """The finished layer. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected.
+
+    The map of each control that is to be kept comes along, H x W x 4 of the bounds that were submitted, named by
+    `control_tensor`.
+    """
 
     job: str
     bounds: Bounds
@@ -463,26 +478,3 @@ def _read_float(name: str, value: object) -> float:
     if not math.isfinite(number):
         raise MessageError(f"The field {name!r} must be a finite number.")
     return number
-
-
-def _check_text(name: str, text: str, most: int) -> None:
-    if len(text) > most:
-        raise MessageError(
-            f"The {name} has {len(text):,} characters; shorten it to {most:,} at most."
-        )
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise MessageError(f"The {name} has characters that are not valid text.") from error
-
-
-def _check_name(name: str, text: str) -> None:
-    """Ids become file names in the store: letters, digits, `-` and `_` only."""
-    plain = text.replace("-", "").replace("_", "")
-    if not (0 < len(text) <= 64 and plain.isascii() and plain.isalnum()):
-        raise MessageError(f"The {name} must be 1 to 64 letters, digits, '-' or '_'.")
-
-
-def _check_range(name: str, value: float, least: float, most: float) -> None:
-    if not (math.isfinite(value) and least <= value <= most):
-        raise MessageError(f"The {name} must be between {least:g} and {most:g}.")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from krita_plugin.krita_bridge import client as client_module
 from krita_plugin.krita_bridge.client import Client, ConnectionState, Event, Received
 from krita_plugin.krita_bridge.wire import frames, messages
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from tests.bridge_process import PATIENCE
 from tests.ears import BOUNDS, Ears, echo, strips, submit
 from tests.scripted_bridge import ScriptedBridge
@@ -49,6 +51,22 @@ def test_a_job_travels_whole_and_its_result_comes_back_once(
         client.acknowledge("job-1")
         bridge.wait_for(messages.Acknowledge)
         assert bridge.results == {}
+
+
+def test_control_pictures_go_out_and_kept_maps_come_back(
+    tmp_path: Path, client: Client, ears: Ears
+) -> None:
+    canvas = Control(ControlKind.CANNY)
+    brought = Control(ControlKind.DEPTH, ControlSource.MAP, keep=True)
+    asked = submit("job-1")
+    asked = replace(asked, request=replace(asked.request, controls=(canvas, brought)))
+    with ScriptedBridge(tmp_path, echo):
+        client.start()
+        client.submit(asked, strips(4), None, {1: strips(4, rows=5)})
+        result = ears.until(messages.Result)
+    assert list(result.maps) == [1]
+    assert result.maps[1].shape == (BOUNDS.height, BOUNDS.width, 4)
+    assert bytes(result.maps[1].data) == b"".join(strips(4))
 
 
 def test_text_to_image_needs_no_pixels(tmp_path: Path, client: Client, ears: Ears) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor, join
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
@@ -124,6 +125,43 @@ async def test_pixels_are_bgra_both_ways_and_only_the_mask_is_painted(bridge: Ru
     assert (got[..., 0][mask > 0] == 77).all(), "the fake engine's blue is the seed"
     columns = np.broadcast_to(np.arange(width), (height, width))
     assert (got[..., 2][mask > 0] == columns[mask > 0]).all(), "its red counts columns"
+
+
+async def test_a_kept_map_is_bgra_both_ways(bridge: RunFile) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (6, 9, 4), np.uint8)
+    control = Control(ControlKind.DEPTH, ControlSource.MAP, keep=True)
+    request = PaintRequest("", controls=(Control(ControlKind.CANNY), control))
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(
+            Submit("controlled", request, Extent(9, 6), Bounds(0, 0, 9, 6)),
+            ("image", Tensor(picture.shape, bytes(picture.size))),
+            ("control-1", Tensor(picture.shape, picture.tobytes())),
+        )
+        _, frame = await painter.until(Result, Ended)
+    assert set(frame.tensors) == {"image", "control-1"}
+    assert bytes(frame.tensors["control-1"].data) == picture.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "says"),
+    [
+        ("image", 9, "Control 0 (depth) came without its picture"),
+        ("control-0", 8, "The control-0 has the shape (6, 8, 4), not (6, 9, 4)"),
+        ("control-1", 9, "without its picture"),
+    ],
+)
+async def test_control_pictures_that_do_not_fit_are_refused(
+    name: str, width: int, says: str, bridge: RunFile
+) -> None:
+    request = PaintRequest("", controls=(Control(ControlKind.DEPTH, ControlSource.PICTURE),))
+    async with client(bridge, next(NAMES)) as painter:
+        await painter.send(
+            Submit("job", request, Extent(9, 6), Bounds(0, 0, 9, 6)),
+            (name, Tensor((6, width, 4), bytes(6 * width * 4))),
+        )
+        fault, _ = await painter.until(Fault, Accepted)
+    assert isinstance(fault, Fault) and (fault.code, fault.job) == ("bad_message", "job")
+    assert says in fault.message
 
 
 async def test_previews_only_for_those_who_want_them(bridge: RunFile) -> None:
