@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bridge import __version__
-from bridge.commands import demo, doctor, install, paint, plugin_zip, serve
+from bridge.commands import demo, doctor, install, paint, plugin_zip, serve, upscale
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire.runfile import HOME_VARIABLE, home
 
@@ -40,6 +40,7 @@ _EXIT_HELP = (
 )
 _COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "paint": (paint, "paint one picture, without Krita"),
+    "upscale": (upscale, "make a picture larger, refined by the model"),
     "demo": (demo, "paint a boat into a picture and show how it came about"),
     "install": (install, "put the plugin into Krita"),
     "plugin-zip": (plugin_zip, "build the file for Krita's own importer"),

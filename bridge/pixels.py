@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -21,3 +24,11 @@ def tight_bounds(mask: MaskU8) -> Bounds:
         return Bounds(0, 0, 0, 0)
     top, left = int(rows[0]), int(columns[0])
     return Bounds(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
+
+
+def starts(length: int, side: int, overlap: int) -> Sequence[int]:
+    """Where parts of `side` px that cover `length` begin, spread evenly; neighbours overlap by `overlap` at least."""
+    if length <= side:
+        return (0,)
+    count = math.ceil((length - overlap) / (side - overlap))
+    return [round(index * (length - side) / (count - 1)) for index in range(count)]

@@ -275,8 +275,9 @@ class Worker:
         finished = time.monotonic()
         self._tail_steps = clock.tail(finished)
         facts = replace(painting.facts, seconds=round(finished - started, 4))
+        canvas = submit.canvas.scaled(submit.request.upscale)
         self._outlet.send(
-            Result(submit.job, painting.bounds, submit.canvas, facts, submit.document),
+            Result(submit.job, painting.bounds, canvas, facts, submit.document),
             painting.image,
             painting.maps,
         )

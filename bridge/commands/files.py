@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from bridge.errors import BridgeError, Code
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Put `data` at `path`, on disk when this returns, in one step; the old file stays if it fails.
+def write_atomically(
+    path: Path, data: bytes | Callable[[BinaryIO], object], mode: int = 0o644
+) -> None:
+    """Put `data`, or what it writes, at `path`, on disk when this returns, in one step; the old file stays if it fails.
 
     Raises BridgeError with a sentence that names the file.
     """
@@ -19,7 +23,7 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.write(data) if isinstance(data, bytes) else data(file)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(mode)

@@ -133,9 +133,9 @@ def write_picture(
     `texts` go along in a PNG, by keyword (tEXt, or iTXt where a text needs it); other formats have no place for them.
     """
     image = Image.fromarray(pixels)
-    if opaque_kind and pixels[..., 3].min() == 255:
+    # Without its alpha a picture is copied, so one that may not fit in memory keeps it.
+    if opaque_kind and pixels.size <= _LARGE_BYTES and pixels[..., 3].min() == 255:
         image = image.convert("RGB")
-    buffer = io.BytesIO()
     options = dict(_LOSSLESS[path.suffix.lower()])
     if options["format"] == "PNG" and pixels.size > _LARGE_BYTES:
         options["compress_level"] = 1
@@ -143,8 +143,7 @@ def write_picture(
         options["pnginfo"] = PngInfo()
         for keyword, text in texts.items():
             options["pnginfo"].add_text(keyword, text)
-    image.save(buffer, **options)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, lambda file: image.save(file, **options))
 
 
 def read_texts(path: Path) -> dict[str, str]:

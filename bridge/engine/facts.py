@@ -52,6 +52,7 @@ def facts_of(
         guidance_rescale=settings.guidance_rescale,
         blend=settings.blend,
         match_colors=settings.match_colors,
+        upscale=settings.upscale,
         weights=tuple(weights),
         image_sha256=_sha256(snapshot.image),
         mask_sha256=_sha256(snapshot.mask),

@@ -16,6 +16,7 @@ from bridge.engine.facts import facts_of
 from bridge.engine.held import Held
 from bridge.engine.request import resolve, selection
 from bridge.engine.types import IsCancelled, Job, OnStep, Painting
+from bridge.engine.upscale import Upscale
 from bridge.errors import BridgeError, Code
 from bridge.models.device import AUTO, choose_device
 from bridge.models.load import load as load_model
@@ -83,12 +84,24 @@ class Engine:
         held = self._model(preset.model, lambda done, sentence: None)
         with _memory_errors(), torch.inference_mode():
             weights = held.prepare(settings)
-            layer, plan = passes.paint(
-                held.model, held.encoder, job.snapshot, selected, settings, on_step, is_cancelled
-            )
+            if settings.upscale > 1:
+                larger = Upscale(held.model, held.encoder, job.snapshot, selected, settings)
+                layer = larger.paint(on_step, is_cancelled)
+                target, working = larger.target, larger.working
+            else:
+                layer, plan = passes.paint(
+                    held.model,
+                    held.encoder,
+                    job.snapshot,
+                    selected,
+                    settings,
+                    on_step,
+                    is_cancelled,
+                )
+                target, working = plan.target, plan.working
         seconds = time.perf_counter() - started
-        facts = facts_of(settings, job.snapshot, held.model, weights, plan.working, seconds)
-        return Painting(layer, plan.target, facts)
+        facts = facts_of(settings, job.snapshot, held.model, weights, working, seconds)
+        return Painting(layer, target, facts)
 
     def _preset(self, name: str) -> Preset:
         found = self._presets.get(name or DEFAULT_PRESET)

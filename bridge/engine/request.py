@@ -23,6 +23,7 @@ class Settings:
 
     `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
+    `upscale` is how many times as large the result is.
     `detail` is the strength of the second pass over what is larger than the model likes.
     """
 
@@ -43,6 +44,7 @@ class Settings:
     blend: Blend
     match_colors: bool
     detail: float
+    upscale: float = 1.0
 
     @property
     def loras(self) -> dict[str, float]:
@@ -76,6 +78,8 @@ def resolve(job: Job, preset: Preset) -> Settings:
     request = job.request
     strength = 1.0 if job.snapshot.image is None else request.strength
     mode = request.mode or implied_mode(strength)
+    if request.upscale > 1:
+        mode = _mode_of_upscale(request.mode)
     meaning = MEANINGS[mode]
     if meaning.needs_selection and (job.snapshot.image is None or job.snapshot.mask is None):
         raise BridgeError(
@@ -106,7 +110,18 @@ def resolve(job: Job, preset: Preset) -> Settings:
         blend=request.blend,
         match_colors=request.match_colors,
         detail=preset.detail,
+        upscale=request.upscale,
     )
+
+
+def _mode_of_upscale(asked: Mode | None) -> Mode:
+    if asked not in (None, Mode.REFINE):
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"“{MEANINGS[asked].label}” cannot be done while upscaling.",
+            "Upscale first, then choose the mode.",
+        )
+    return Mode.REFINE
 
 
 def selection(snapshot: Snapshot) -> MaskU8 | None:

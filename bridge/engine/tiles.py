@@ -7,11 +7,12 @@ Diffusers: Jiménez, 2023); for the VAE once.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+from bridge.pixels import starts
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ class Layout:
                 size = (self.height * scale, self.width * scale)
                 total = made.new_zeros(1, channels, *size)
                 weights = made.new_zeros(1, 1, *size)
-            weight = self._weight(tile, scale).to(made)
+            weight = self.weight(tile, scale).to(made)
             tile.of(total, scale).add_(made * weight)
             tile.of(weights, scale).add_(weight)
         return total / weights.clamp(min=1e-6)
 
-    def _weight(self, tile: Tile, scale: int) -> torch.Tensor:
-        """1 x 1 x h x w: 1 in the middle, falling off towards every edge where another tile goes on."""
+    def weight(self, tile: Tile, scale: int) -> torch.Tensor:
+        """1 x 1 x h x w, above 0: 1 in the middle, falling off towards every edge where another tile goes on."""
         rows = _fade(tile.top, tile.height, self.height, self.overlap, scale)
         columns = _fade(tile.left, tile.width, self.width, self.overlap, scale)
         return (rows[:, None] * columns)[None, None]
@@ -71,17 +72,10 @@ class Layout:
 def make_layout(height: int, width: int, side: int) -> Layout:
     """Tiles of at most `side` x `side` latents, which overlap by a quarter of it or more."""
     overlap = side // 4
-    tops, lefts = _starts(height, side, overlap), _starts(width, side, overlap)
+    tops, lefts = starts(height, side, overlap), starts(width, side, overlap)
     rows, columns = min(side, height), min(side, width)
     tiles = tuple(Tile(top, left, rows, columns) for top in tops for left in lefts)
     return Layout(height, width, overlap, tiles)
-
-
-def _starts(length: int, side: int, overlap: int) -> Sequence[int]:
-    if length <= side:
-        return (0,)
-    count = math.ceil((length - overlap) / (side - overlap))
-    return [round(index * (length - side) / (count - 1)) for index in range(count)]
 
 
 def _fade(start: int, length: int, whole: int, overlap: int, scale: int) -> torch.Tensor:

@@ -13,6 +13,11 @@ class Extent:
     width: int
     height: int
 
+    def scaled(self, factor: float) -> Extent:
+        """So many times as wide and high, rounded (half up), at least 1 px."""
+        width, height = (int(side * factor + 0.5) for side in (self.width, self.height))
+        return Extent(max(1, width), max(1, height))
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -59,6 +64,12 @@ class Bounds:
     def relative_to(self, origin: Bounds) -> Bounds:
         """The same rectangle counted from the corner of `origin`."""
         return Bounds(self.x - origin.x, self.y - origin.y, self.width, self.height)
+
+    def scaled(self, before: Extent, after: Extent) -> Bounds:
+        """The pixels that lie wholly inside this rectangle once its canvas is resampled from one size to another."""
+        x, right = -(-self.x * after.width // before.width), self.right * after.width
+        y, bottom = -(-self.y * after.height // before.height), self.bottom * after.height
+        return Bounds(x, y, right // before.width - x, bottom // before.height - y)
 
     @staticmethod
     def of_canvas(canvas: Extent) -> Bounds:

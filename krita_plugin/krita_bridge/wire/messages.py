@@ -56,6 +56,7 @@ class PaintRequest:
     `clip_skip` counts as A1111 does: 1 is none. `guidance_rescale` 0 to 1. What `prompt` and `negative_prompt` may
     say: docs/prompts.md.
     `match_colors`: shift what was painted by what the model did to the colours around the selection.
+    `upscale`: the result is so many times as large, 1 to 8; `strength` then says how much the model may refine it.
     `controls` are added up where there are several.
     """
 
@@ -72,6 +73,7 @@ class PaintRequest:
     guidance_rescale: Optional[float] = None
     blend: Blend = Blend.SOFT
     match_colors: bool = True
+    upscale: float = 1.0
     controls: Tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
@@ -89,6 +91,7 @@ class PaintRequest:
             check_range("clip skip", self.clip_skip, 1, limits.MAX_CLIP_SKIP)
         if self.guidance_rescale is not None:
             check_range("guidance rescale", self.guidance_rescale, 0.0, 1.0)
+        check_range("upscale", self.upscale, 1.0, limits.MAX_UPSCALE)
         if len(self.controls) > limits.MAX_CONTROLS:
             raise MessageError(f"There are more than {limits.MAX_CONTROLS} controls: use fewer.")
 
@@ -151,6 +154,7 @@ class ResultFacts:
     software: str = ""
     blend: Blend = Blend.SOFT
     match_colors: bool = True
+    upscale: float = 1.0
     controls: Tuple[UsedControl, ...] = ()
 
 
@@ -211,6 +215,15 @@ class Submit:
             raise MessageError(
                 f"The area of {self.bounds.width} x {self.bounds.height} px is too large: "
                 "select a smaller part."
+            )
+        larger = self.bounds.extent.scaled(self.request.upscale)
+        if (
+            max(larger.width, larger.height) > limits.MAX_SIDE
+            or larger.width * larger.height > limits.MAX_PIXELS
+        ):
+            raise MessageError(
+                f"Upscaled, the area would be {larger.width} x {larger.height} px, which is too large: "
+                "select a smaller part, or upscale by less."
             )
         controls = self.request.controls
         most = max(sum(c.brings_picture for c in controls), sum(c.keep for c in controls))
