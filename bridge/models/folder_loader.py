@@ -6,7 +6,11 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionModelWithProjection,
+)
 
 from bridge.models import weights
 from bridge.models.folder import Component, FolderModel
@@ -30,11 +34,12 @@ _CLASSES: dict[str, Any] = {
         AutoencoderTiny,
         CLIPTextModel,
         CLIPTextModelWithProjection,
+        CLIPVisionModelWithProjection,
     )
 }
 
-_TOLERANT = ("CLIPTextModel", "CLIPTextModelWithProjection")
-"""Text encoders come with leftovers (position ids, a projection) that nothing needs."""
+_TOLERANT = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPVisionModelWithProjection")
+"""These encoders come with leftovers (position ids, a projection) that nothing needs."""
 
 
 def load_folder(
@@ -43,18 +48,19 @@ def load_folder(
     """The parts of `model`. Raises BridgeError (MODEL_CORRUPT) when weights do not fit their config."""
     on_part("text encoder")
     text = tuple(
-        text_encoder(read_tokenizer(folder), _load(part, device, dtype), folder)
+        text_encoder(read_tokenizer(folder), load_component(part, device, dtype), folder)
         for part, folder in zip(model.text, model.tokenizers, strict=True)
     )
     on_part("VAE")
-    vae = _load(model.vae, device, vae_dtype(model.vae.config, model.family, dtype))
+    vae = load_component(model.vae, device, vae_dtype(model.vae.config, model.family, dtype))
     on_part("UNet")
-    unet = _load(model.unet, device, dtype)
-    preview = None if model.preview is None else _load(model.preview, device, dtype)
+    unet = load_component(model.unet, device, dtype)
+    preview = None if model.preview is None else load_component(model.preview, device, dtype)
     return Parts(model.family, unet, vae, text, model.scheduler_config, preview)
 
 
-def _load(part: Component, device: torch.device, dtype: torch.dtype) -> Any:
+def load_component(part: Component, device: torch.device, dtype: torch.dtype) -> Any:
+    """One network of a model, ready for use. Raises BridgeError (MODEL_CORRUPT) as `load_folder`."""
     return finished(_read(part, dtype), part.weights[0], device, dtype)
 
 
