@@ -33,7 +33,7 @@ from bridge.engine.types import (
     StepReport,
 )
 from bridge.errors import BridgeError, Code
-from bridge.jobs.estimate import PreviewPace, StepClock
+from bridge.jobs.estimate import PROGRESS_SECONDS, PreviewPace, StepClock
 from bridge.jobs.pipes import BEAT, BEAT_SECONDS, read_frame, write_frame
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET, load_presets
@@ -192,20 +192,23 @@ def _array(tensor: Tensor) -> ImageU8:
 
 
 class StepTeller:
-    """Turns the engine's step reports into Progress and Preview messages."""
+    """Turns the engine's step reports into Progress and Preview messages, the first at once and then not too often."""
 
     def __init__(self, submit: Submit, outlet: Outlet, clock: StepClock, pace: PreviewPace) -> None:
         self._submit = submit
         self._pace = pace
         self._outlet = outlet
         self._clock = clock
+        self._next_progress = 0.0
         self._next_preview = 0.0
 
     def __call__(self, report: StepReport) -> None:
         now = time.monotonic()
         left = self._clock.step_done(report.step, report.steps, now)
         behind = self._outlet.is_behind
-        self._outlet.send(Progress(self._submit.job, report.step, report.steps, left))
+        if now >= self._next_progress:
+            self._outlet.send(Progress(self._submit.job, report.step, report.steps, left))
+            self._next_progress = now + PROGRESS_SECONDS
         due = now >= self._next_preview and not behind and report.step < report.steps
         if self._submit.previews and due:
             image, bounds = report.preview()

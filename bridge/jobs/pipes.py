@@ -40,7 +40,9 @@ def read_length(prefix: bytes) -> int:
 
 def write_frame(pipe: BinaryIO, buffers: Sequence[Buffer]) -> None:
     """Write one frame; blocks until the other end has taken it. `pipe` must be unbuffered."""
-    for buffer in (length_prefix(buffers), *buffers):
+    # The length goes out with the header: by itself it would wake the other end for eight bytes.
+    header = b"".join((length_prefix(buffers), *buffers[:1]))
+    for buffer in (header, *buffers[1:]):
         rest = memoryview(buffer).cast("B")
         while rest.nbytes:
             rest = rest[pipe.write(rest) :]

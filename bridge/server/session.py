@@ -187,7 +187,7 @@ class Session:
     async def _send_result(self, key: JobKey) -> None:
         if key not in self._store:
             return  # acknowledged while it waited here
-        data = await asyncio.to_thread(self._store.load, key)
+        data = self._store.at_hand(key) or await asyncio.to_thread(self._store.load, key)
         if data is None:
             self._outbox.put(Unknown(key.job))
         else:

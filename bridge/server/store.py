@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 QUOTA_BYTES = 4 << 30
 MEMORY_BYTES = 512 << 20
+
+RECENT_BYTES = 32 << 20
+"""The result saved last stays in memory too unless it is larger: it is about to be sent."""
+
 _SUFFIX = ".frame"
 _TEMPORARY = ".partial"
 _SET_ASIDE = ".damaged"
@@ -48,6 +52,7 @@ class Store:
         self._memory_quota = memory_quota
         self._sizes: dict[JobKey, int] = {}
         self._memory: dict[JobKey, bytes] = {}
+        self._recent: tuple[JobKey, bytes] | None = None
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -130,7 +135,15 @@ class Store:
             return f"The result could not be saved to disk: {error.strerror}."
         with self._lock:
             self._sizes[key] = len(data)
+            self._recent = (key, data) if len(data) <= RECENT_BYTES else None
         return None
+
+    def at_hand(self, key: JobKey) -> bytes | None:
+        """The frame if it is in memory, without waiting for the disk; else `load` it."""
+        with self._lock:
+            if self._recent is not None and self._recent[0] == key:
+                return self._recent[1]
+            return self._memory.get(key)
 
     def load(self, key: JobKey) -> bytes | None:
         """The frame, or None when there is none any more (or its file turns out damaged)."""
@@ -155,6 +168,8 @@ class Store:
         """The client has it safe."""
         with self._lock:
             self._memory.pop(key, None)
+            if self._recent is not None and self._recent[0] == key:
+                self._recent = None
             on_disk = self._sizes.pop(key, None) is not None
         if on_disk:
             _unlink_quietly(self._path(key))

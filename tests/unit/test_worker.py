@@ -12,7 +12,7 @@ import pytest
 from bridge import worker
 from bridge.engine.types import StepReport
 from bridge.errors import BridgeError, Code
-from bridge.jobs.estimate import PREVIEW_SECONDS, PreviewPace, StepClock
+from bridge.jobs.estimate import PREVIEW_SECONDS, PROGRESS_SECONDS, PreviewPace, StepClock
 from bridge.jobs.pipes import read_frame
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET
@@ -84,20 +84,26 @@ def previewed(outlet: Recorder) -> list[int]:
     return [message.step for message in outlet.sent if isinstance(message, Preview)]
 
 
-def test_every_step_is_told_but_previews_come_ten_times_a_second_at_most(
+def told(outlet: Recorder) -> list[int]:
+    return [message.step for message in outlet.sent if isinstance(message, Progress)]
+
+
+def test_steps_and_previews_are_told_of_at_once_and_then_ten_times_a_second_at_most(
     clock: list[float],
 ) -> None:
     outlet = Recorder()
     steps(teller_for(outlet), clock, 100, 0.01)
-    assert [m.step for m in outlet.sent if isinstance(m, Progress)] == list(range(1, 101))
+    assert told(outlet)[0] == 1
+    assert 9 <= len(told(outlet)) <= 1.0 / PROGRESS_SECONDS + 1
     shown = previewed(outlet)
     assert 9 <= len(shown) <= 1.0 / PREVIEW_SECONDS + 1
     assert 100 not in shown, "the result follows the last step anyway"
 
 
-def test_slow_steps_show_every_one_but_the_last(clock: list[float]) -> None:
+def test_slow_steps_are_all_told_of_and_all_but_the_last_shown(clock: list[float]) -> None:
     outlet = Recorder()
     steps(teller_for(outlet), clock, 5, 2.0)
+    assert told(outlet) == [1, 2, 3, 4, 5]
     assert previewed(outlet) == [1, 2, 3, 4]
 
 

@@ -101,6 +101,21 @@ def test_a_file_damaged_later_is_no_result_but_no_crash(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.damaged"))) == 1
 
 
+def test_the_result_saved_last_is_at_hand_until_it_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = opened(tmp_path), JobKey("anna", "job-2")
+    store.save(KEY, result("job-1"))
+    assert store.at_hand(KEY) == result("job-1")
+    store.save(other, result("job-2"))
+    assert store.at_hand(KEY) is None and store.load(KEY) == result("job-1")
+    store.forget(other)
+    assert store.at_hand(other) is None
+    monkeypatch.setattr(module, "RECENT_BYTES", len(result("job-1")) - 1)
+    store.save(KEY, result("job-1"))
+    assert store.at_hand(KEY) is None, "large results wait on disk alone"
+
+
 def test_files_that_are_not_ours_are_never_taken_for_results(tmp_path: Path) -> None:
     (tmp_path / "anna-00000000").mkdir()
     (tmp_path / "anna-00000000" / "job-1-00000000.frame").write_bytes(result("job-1"))
