@@ -89,6 +89,15 @@ class HubModel(_Source):
         return self.repository
 
 
+@dataclass(frozen=True)
+class IpAdapterSource:
+    """What reference images need: an adapter's .safetensors file, and the folder of its image encoder in the layout of
+    transformers (`config.json`, `model.safetensors`)."""
+
+    file: Path
+    image_encoder: Path
+
+
 ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
 
 
@@ -111,6 +120,7 @@ class Preset:
     clip_skip: int = 1
     guidance_rescale: float = 0.0
     detail: float = 0.0
+    ip_adapter: IpAdapterSource | None = None
 
     @property
     def info(self) -> PresetInfo:
@@ -182,6 +192,7 @@ def read_preset(path: Path) -> Preset:
         clip_skip=sampling.whole("clip_skip", 1, limits.MAX_CLIP_SKIP, default=1),
         guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
         detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
+        ip_adapter=_read_ip_adapter(top, path.parent),
     )
     if PLACE not in preset.template:
         raise sampling.error("template", f"must say where the prompt goes: {PLACE}")
@@ -207,6 +218,15 @@ def _read_toml(path: Path) -> dict[str, object]:
             f"The preset file {path} cannot be read: {error}.",
             "Mend or remove the file.",
         ) from error
+
+
+def _read_ip_adapter(top: Table, base: Path) -> IpAdapterSource | None:
+    if "ip_adapter" not in top:
+        return None
+    table = top.table("ip_adapter")
+    source = IpAdapterSource(table.path("file", base), table.path("image_encoder", base))
+    table.refuse_unknown_keys()
+    return source
 
 
 def _read_source(table: Table, base: Path) -> ModelSource:

@@ -54,6 +54,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     Result,
     Submit,
 )
+from krita_plugin.krita_bridge.wire.reference import reference_tensor
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +180,10 @@ def to_job(submit: Submit, frame: Frame) -> Job:
             for index, control in enumerate(submit.request.controls)
             if control.brings_picture
         },
+        tuple(
+            swap_red_and_blue(_array(frame.tensors[reference_tensor(index)]))
+            for index in range(len(submit.request.references))
+        ),
     )
     return Job(request, snapshot, submit.previews)
 

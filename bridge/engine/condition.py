@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -22,10 +22,22 @@ _KEPT = 64
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """`tokens`: 1 x T x D, T a multiple of the encoder's window of 77. `pooled`: 1 x P for SDXL."""
+    """`tokens`: 1 x T x D, T a multiple of the encoder's window of 77. `pooled`: 1 x P for SDXL. `pictures`: the
+    tokens of each reference image, 1 x R x D (bridge/engine/reference.py)."""
 
     tokens: torch.Tensor
     pooled: torch.Tensor | None = None
+    pictures: tuple[torch.Tensor, ...] = ()
+
+
+class Encoder(Protocol):
+    """What makes conditioning of prompts: `PromptEncoder`, and what adds to its."""
+
+    def encode(self, prompt: Prompt, clip_skip: int = 1) -> Conditioning: ...
+
+    def pair(
+        self, positive: Prompt, negative: Prompt, clip_skip: int = 1
+    ) -> tuple[Conditioning, Conditioning]: ...
 
 
 @dataclass(frozen=True, eq=False)

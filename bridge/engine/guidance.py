@@ -34,6 +34,8 @@ def make_predictor(
     tokens = conditions[0].tokens
     if batch > 1:
         tokens = torch.cat([condition.tokens for condition in conditions])
+    pictures = [torch.cat(each) for each in zip(*(c.pictures for c in conditions), strict=True)]
+    shown = (tokens, pictures) if pictures else tokens
     added = _added_conditions(model, conditions, picture)
     at = _on_device(tuple(timesteps), model.device)
 
@@ -45,7 +47,7 @@ def make_predictor(
         output: torch.Tensor = model.unet(
             given,
             at[index],
-            encoder_hidden_states=tokens,
+            encoder_hidden_states=shown,
             added_cond_kwargs=added,
             return_dict=False,
         )[0].to(latents.dtype)

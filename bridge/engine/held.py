@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bridge.engine.condition import PromptEncoder
+from bridge.engine.reference import References
 from bridge.engine.request import Settings
 from bridge.models.adapters import Adapter, Adapters
 from bridge.models.embeddings import Embeddings
@@ -33,6 +34,7 @@ class Held:
         self._adapters = Adapters(model, Library(home / LORAS, "LoRA"), self._hashes)
         hypernetworks = Library(home / HYPERNETWORKS, "hypernetwork")
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
+        self.references = References(model, self._hashes)
 
     def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the

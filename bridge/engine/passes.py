@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.engine.condition import PromptEncoder
+from bridge.engine.condition import Encoder
 from bridge.engine.plan import Plan
 from bridge.engine.request import Settings
 from bridge.engine.run import Run
@@ -24,7 +24,7 @@ MOST_DETAILED = 4096 * 4096
 
 def paint(
     model: LoadedModel,
-    encoder: PromptEncoder,
+    encoder: Encoder,
     snapshot: Snapshot,
     selection: MaskU8 | None,
     settings: Settings,

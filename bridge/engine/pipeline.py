@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -82,16 +83,21 @@ class Engine:
         preset = self._preset(job.request.preset)
         settings, selected = resolve(job, preset), selection(job.snapshot)
         held = self._model(preset.model, lambda done, sentence: None)
-        with _memory_errors(), torch.inference_mode():
-            weights = held.prepare(settings)
+        given = (job.request.references, job.snapshot.references)
+        with (
+            _memory_errors(),
+            torch.inference_mode(),
+            held.references.beside(held.encoder, preset, *given) as seen,
+        ):
+            weights = (*held.prepare(settings), *seen.weights)
             if settings.upscale > 1:
-                larger = Upscale(held.model, held.encoder, job.snapshot, selected, settings)
+                larger = Upscale(held.model, seen.encoder, job.snapshot, selected, settings)
                 layer = larger.paint(on_step, is_cancelled)
                 target, working = larger.target, larger.working
             else:
                 layer, plan = passes.paint(
                     held.model,
-                    held.encoder,
+                    seen.encoder,
                     job.snapshot,
                     selected,
                     settings,
@@ -101,7 +107,7 @@ class Engine:
                 target, working = plan.target, plan.working
         seconds = time.perf_counter() - started
         facts = facts_of(settings, job.snapshot, held.model, weights, working, seconds)
-        return Painting(layer, target, facts)
+        return Painting(layer, target, replace(facts, references=seen.used))
 
     def _preset(self, name: str) -> Preset:
         found = self._presets.get(name or DEFAULT_PRESET)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from bridge.engine import latent, mask, noise
 from bridge.engine.color import over_white, to_model, to_u8
 from bridge.engine.composite import Compositor
-from bridge.engine.condition import Conditioning, PromptEncoder
+from bridge.engine.condition import Conditioning, Encoder
 from bridge.engine.guidance import in_tiles, make_predictor
 from bridge.engine.match import match
 from bridge.engine.plan import Plan, make_plan
@@ -37,7 +37,7 @@ class Run:
     def __init__(
         self,
         model: LoadedModel,
-        encoder: PromptEncoder,
+        encoder: Encoder,
         snapshot: Snapshot,
         selection: MaskU8 | None,
         settings: Settings,

@@ -24,7 +24,7 @@ class Snapshot:
 
     `image` (RGBA) and `mask` have the size of `bounds`. `image` None: text-to-image. `mask` None: all of
     `bounds` is painted. `controls` (RGBA, of the size of `bounds`): the pictures that came with the request's
-    controls, by their number.
+    controls, by their number. `references` (RGBA, each of a size of its own): one for each of the request's.
     """
 
     canvas: Extent
@@ -32,6 +32,7 @@ class Snapshot:
     image: ImageU8 | None = None
     mask: MaskU8 | None = None
     controls: Mapping[int, ImageU8] = field(default_factory=dict)
+    references: tuple[ImageU8, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.engine.condition import PromptEncoder
+from bridge.engine.condition import Encoder
 from bridge.engine.lanczos import Box, enlarge, enlarge_mask
 from bridge.engine.request import Settings
 from bridge.engine.run import Run
@@ -61,7 +61,7 @@ class Upscale:
     def __init__(
         self,
         model: LoadedModel,
-        encoder: PromptEncoder,
+        encoder: Encoder,
         snapshot: Snapshot,
         selection: MaskU8 | None,
         settings: Settings,

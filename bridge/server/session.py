@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, Code
 from bridge.jobs.queue import JobKey
 from krita_plugin.krita_bridge.wire import frames, limits, messages
 from krita_plugin.krita_bridge.wire.control import control_tensor
-from krita_plugin.krita_bridge.wire.frames import Frame, FrameError
+from krita_plugin.krita_bridge.wire.frames import Frame, FrameError, Tensor
 from krita_plugin.krita_bridge.wire.messages import (
     IMAGE,
     MASK,
@@ -31,6 +31,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     Unknown,
     Welcome,
 )
+from krita_plugin.krita_bridge.wire.reference import reference_tensor
 
 from .dispatcher import Dispatcher
 from .outbox import Outbox, StoredResult
@@ -223,11 +224,25 @@ def _check_tensors(incoming: Incoming) -> None:
                 expected[control_tensor(index)] = (height, width, 4)
                 if control_tensor(index) not in given:
                     raise _bad(f"Control {index} ({control.kind.value}) came without its picture.")
+        for index in range(len(message.request.references)):
+            expected[reference_tensor(index)] = _reference_shape(index, given)
     for name, tensor in given.items():
         if name not in expected:
             raise _bad(f"A {type(message).__name__} does not come with pixels named {name!r}.")
         if tensor.shape != expected[name]:
             raise _bad(f"The {name} has the shape {tensor.shape}, not {expected[name]}.")
+
+
+def _reference_shape(index: int, given: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Its own, which has to be small."""
+    most = limits.MAX_REFERENCE_SIDE
+    tensor = given.get(reference_tensor(index))
+    if tensor is None:
+        raise _bad(f"Reference {index} came without its picture.")
+    shape = tensor.shape
+    if len(shape) != 3 or shape[2] != 4 or not 1 <= min(shape[:2]) <= max(shape[:2]) <= most:
+        raise _bad(f"Reference {index} has the shape {shape}; it must be 1 to {most} px a side.")
+    return shape
 
 
 def _bad(sentence: str) -> BridgeError:

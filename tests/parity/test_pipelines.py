@@ -10,7 +10,7 @@ import diffusers
 import pytest
 import torch
 
-from bridge.engine.condition import PromptEncoder
+from bridge.engine.condition import Encoder, PromptEncoder
 from bridge.engine.guidance import make_predictor
 from bridge.engine.prompt import plain
 from bridge.engine.sample import Kept, noisy, sample
@@ -78,9 +78,10 @@ def run(
     extra: torch.Tensor | None = None,
     kept: Kept | None = None,
     side: int = SIDE,
+    encoder: Encoder | None = None,
 ) -> list[torch.Tensor]:
     """The latents after every step of our loop."""
-    encoder = PromptEncoder(model)
+    encoder = encoder or PromptEncoder(model)
     positive, negative = plain(PROMPT), plain(NEGATIVE)
     conditions = encoder.pair(positive, negative) if guidance > 1 else (encoder.encode(positive),)
     timesteps = [step.timestep for step in schedule.steps]

@@ -18,8 +18,14 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_TEXT_BYTES = 1 << 20
 """Largest text frame."""
 
-MAX_FRAME_BYTES = MAX_PIXELS * 5 + MAX_HEADER_BYTES + 8
-"""Largest binary frame: four bytes of colour and one of mask a pixel."""
+MAX_REFERENCES = 4
+MAX_REFERENCE_SIDE = 1024
+"""Largest side of a reference image, px: image encoders look at 224 to 448."""
+
+MAX_FRAME_BYTES = (
+    MAX_PIXELS * 5 + MAX_REFERENCES * MAX_REFERENCE_SIDE**2 * 4 + MAX_HEADER_BYTES + 8
+)
+"""Largest binary frame: four bytes of colour and one of mask a pixel, and the references."""
 
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 200

@@ -22,6 +22,7 @@ from .checks import check_name, check_range, check_text
 from .control import Control, UsedControl
 from .geometry import Bounds, Extent
 from .modes import Blend, Mode
+from .reference import Reference, UsedReference
 
 IMAGE = "image"
 MASK = "mask"
@@ -57,7 +58,7 @@ class PaintRequest:
     say: docs/prompts.md.
     `match_colors`: shift what was painted by what the model did to the colours around the selection.
     `upscale`: the result is so many times as large, 1 to 8; `strength` then says how much the model may refine it.
-    `controls` are added up where there are several.
+    `controls` are added up where there are several, and so are `references`.
     """
 
     prompt: str
@@ -75,6 +76,7 @@ class PaintRequest:
     match_colors: bool = True
     upscale: float = 1.0
     controls: Tuple[Control, ...] = ()
+    references: Tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -94,6 +96,8 @@ class PaintRequest:
         check_range("upscale", self.upscale, 1.0, limits.MAX_UPSCALE)
         if len(self.controls) > limits.MAX_CONTROLS:
             raise MessageError(f"There are more than {limits.MAX_CONTROLS} controls: use fewer.")
+        if len(self.references) > limits.MAX_REFERENCES:
+            raise MessageError(f"There are more than {limits.MAX_REFERENCES} references: use fewer.")
 
 
 class WeightsKind(Enum):
@@ -103,6 +107,8 @@ class WeightsKind(Enum):
     HYPERNETWORK = "hypernetwork"
     EMBEDDING = "embedding"
     VAE = "vae"
+    IP_ADAPTER = "ip_adapter"
+    IMAGE_ENCODER = "image_encoder"
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,7 @@ class ResultFacts:
     match_colors: bool = True
     upscale: float = 1.0
     controls: Tuple[UsedControl, ...] = ()
+    references: Tuple[UsedReference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +197,8 @@ class Hello:
 @dataclass(frozen=True)
 class Submit:
     """A job. Tensors: `image` H x W x 4 and `mask` H x W, both of the size of `bounds`. Grey in a mask is less strength.
-    A control that does not look at `image` brings H x W x 4 of the same size, named by `control_tensor`.
+    A control that does not look at `image` brings H x W x 4 of the same size, named by `control_tensor`; a
+    reference H x W x 4 of a size of its own, named by `reference_tensor`.
 
     `bounds` is the captured part of the canvas. Without `image` the job is text-to-image of the size of
     `bounds`; without `mask` all of `bounds` is painted. `document` is the client's own note about where the
