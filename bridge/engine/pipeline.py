@@ -76,7 +76,7 @@ class Engine:
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting:
         """Paint a job; the same job gives the same bytes on the same machine.
 
-        Raises BridgeError: CANCELLED within a step of `is_cancelled()` turning true, BAD_INPUT,
+        Raises BridgeError: CANCELLED within a block of a network of `is_cancelled()` turning true, BAD_INPUT,
         UNKNOWN_PRESET, UNKNOWN_SCHEDULER, OUT_OF_MEMORY, and what loading a model raises.
         """
         started = time.perf_counter()
@@ -87,6 +87,7 @@ class Engine:
         with (
             _memory_errors(),
             torch.inference_mode(),
+            held.model.brake.on(is_cancelled),
             held.references.beside(held.encoder, preset, *given) as seen,
         ):
             weights = (*held.prepare(settings), *seen.weights)

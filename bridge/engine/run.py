@@ -25,6 +25,7 @@ from bridge.engine.schedule import Schedule, first_steps, make_schedule
 from bridge.engine.tiles import Layout, Tile, make_layout
 from bridge.engine.types import ImageU8, IsCancelled, MaskU8, OnStep, Snapshot, StepReport
 from bridge.errors import BridgeError, Code
+from bridge.models.brake import stop_if
 from bridge.models.loaded import LoadedModel
 from bridge.pixels import tight_bounds
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
@@ -74,11 +75,11 @@ class Run:
         schedule = make_schedule(
             settings.scheduler, model.scheduler_json, settings.steps, settings.run
         )
-        _stop_if(is_cancelled)
+        stop_if(is_cancelled)
         start, kept, extra = self._start(schedule)
-        _stop_if(is_cancelled)
+        stop_if(is_cancelled)
         predict = self._predictor(schedule, extra, kept is not None, is_cancelled)
-        _stop_if(is_cancelled)
+        stop_if(is_cancelled)
         after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))
         latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
         if not math.isfinite(float(latents.sum())):  # one NaN or infinity makes the sum one
@@ -116,7 +117,7 @@ class Run:
         # What is kept is put back after every step: nobody needs to paint it.
         layout = self._layout.touching(self._levels) if keeps else self._layout
         channels = int(self._model.vae.config.latent_channels)
-        return in_tiles(layout, channels, of_tile, partial(_stop_if, is_cancelled))
+        return in_tiles(layout, channels, of_tile, partial(stop_if, is_cancelled))
 
     def _start(self, schedule: Schedule) -> tuple[torch.Tensor, Kept | None, torch.Tensor | None]:
         """The first sample, what is kept, and the extra channels of a UNet trained to inpaint."""
@@ -224,9 +225,9 @@ class Run:
     ) -> None:
         if self._pace is not None:
             self._pace()
-        _stop_if(is_cancelled)
+        stop_if(is_cancelled)
         on_step(StepReport(index + 1, steps, partial(self._preview, so_far)))
-        _stop_if(is_cancelled)
+        stop_if(is_cancelled)
 
     def _preview(self, so_far: Callable[[], torch.Tensor]) -> tuple[ImageU8, Bounds]:
         picture = self._model.preview_decoder(so_far()).float().clamp(0, 1).cpu()
@@ -247,11 +248,6 @@ class _Pace:
 
 def _latents(plan: Plan, scale: int) -> tuple[int, int]:
     return plan.working.height // scale, plan.working.width // scale
-
-
-def _stop_if(is_cancelled: IsCancelled) -> None:
-    if is_cancelled():
-        raise BridgeError(Code.CANCELLED, "The job was cancelled.")
 
 
 def _not_finite() -> BridgeError:

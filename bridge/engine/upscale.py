@@ -24,6 +24,7 @@ from bridge.engine.schedule import steps_run
 from bridge.engine.tiles import make_layout
 from bridge.engine.types import ImageU8, IsCancelled, MaskU8, OnStep, Snapshot, StepReport
 from bridge.errors import BridgeError, Code
+from bridge.models.brake import stop_if
 from bridge.models.loaded import LoadedModel, Resolution
 from krita_plugin.krita_bridge.wire.geometry import Bounds
 
@@ -125,8 +126,7 @@ class Upscale:
         self, bounds: Bounds, picture: ImageU8, mask: MaskU8 | None, is_cancelled: IsCancelled
     ) -> Floats:
         """What the model changes in a tile, in levels of colour over white: height x width x 3."""
-        if is_cancelled():
-            raise BridgeError(Code.CANCELLED, "The job was cancelled.")
+        stop_if(is_cancelled)
         part = _at(bounds.relative_to(self.target))
         shown = _over_white(picture[part])
         change = np.zeros(shown.shape, np.float32)

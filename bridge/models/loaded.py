@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from bridge.models.brake import Brake
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +60,8 @@ class LoadedModel:
 
     `preview_decoder` maps scaled latents (N x C x h x w, as the UNet sees them) to RGB
     (N x 3 x H x W, float, about 0 to 1), at any resolution with the latents' aspect.
+
+    `brake` stops `unet` and `vae` between two of their blocks.
     """
 
     name: str
@@ -72,6 +76,7 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     swapped_vae: SwappedVae | None = None
+    brake: Brake = field(default_factory=Brake)
 
     # What follows never changes and is asked for by every job: worked out once.
 
