@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bridge.engine.prompt import PLACE
 from bridge.errors import BridgeError, Code
+from bridge.live.sampling import LiveSampling
 from bridge.toml_table import Table
 from krita_plugin.krita_bridge.wire import limits
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
@@ -23,6 +24,9 @@ DEFAULT_PRESET = "embedded"
 
 DETAIL = 0.4
 """Strength of the second pass unless a preset says otherwise: what is where stays, how it looks close up is new."""
+
+LIVE = LiveSampling(steps=6)
+"""How live pictures are sampled unless a preset says otherwise: with fewer steps most models leave them unfinished."""
 
 _MAX_FILE_BYTES = 64 * 1024
 _MIN_NATIVE, _MAX_NATIVE = 64, 4096
@@ -106,7 +110,7 @@ class Preset:
     """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
     `negative_prompt` are used where a request leaves them open. `template` goes round every prompt, which
     stands in it as {prompt}. `clip_skip` counts as A1111 does, 1 is none; `guidance_rescale` 0 to 1. `detail`: strength, 0 to 1, of
-    a second pass over what is larger than the model likes; 0 is none."""
+    a second pass over what is larger than the model likes; 0 is none. `live`: how it samples while live painting is on."""
 
     name: str
     label: str
@@ -120,6 +124,7 @@ class Preset:
     clip_skip: int = 1
     guidance_rescale: float = 0.0
     detail: float = 0.0
+    live: LiveSampling = LIVE
     ip_adapter: IpAdapterSource | None = None
 
     @property
@@ -192,6 +197,7 @@ def read_preset(path: Path) -> Preset:
         clip_skip=sampling.whole("clip_skip", 1, limits.MAX_CLIP_SKIP, default=1),
         guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
         detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
+        live=_read_live(top),
         ip_adapter=_read_ip_adapter(top, path.parent),
     )
     if PLACE not in preset.template:
@@ -218,6 +224,19 @@ def _read_toml(path: Path) -> dict[str, object]:
             f"The preset file {path} cannot be read: {error}.",
             "Mend or remove the file.",
         ) from error
+
+
+def _read_live(top: Table) -> LiveSampling:
+    if "live" not in top:
+        return LIVE
+    table = top.table("live")
+    sampling = LiveSampling(
+        table.whole("steps", 1, limits.MAX_STEPS, default=LIVE.steps),
+        table.number("guidance", 0.0, limits.MAX_GUIDANCE) if "guidance" in table else None,
+        table.text("scheduler", most=limits.MAX_NAME_CHARACTERS) if "scheduler" in table else None,
+    )
+    table.refuse_unknown_keys()
+    return sampling
 
 
 def _read_ip_adapter(top: Table, base: Path) -> IpAdapterSource | None:

@@ -75,7 +75,9 @@ def offer(presets_dir: Path) -> Offer:
     for error in bad:
         log.error("%s", error)
     told = tuple(str(error) for error in bad[:_MOST_SKIPPED])
-    return Offer(tuple(preset.info for preset in presets.values()), DEFAULT_PRESET, told)
+    infos = tuple(preset.info for preset in presets.values())
+    live = {preset.name: preset.live for preset in presets.values()}
+    return Offer(infos, DEFAULT_PRESET, told, live)
 
 
 def worker_command(device: str, presets_dir: Path, home: Path) -> Sequence[str]:

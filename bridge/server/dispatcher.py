@@ -12,6 +12,7 @@ from bridge.errors import BridgeError, Code
 from bridge.jobs.queue import FairQueue, JobKey
 from bridge.jobs.states import Event, after
 from bridge.jobs.supervisor import Supervisor, WorkerExit
+from bridge.live.desk import LiveDesk, Source
 from krita_plugin.krita_bridge.wire import messages
 from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, encode
 from krita_plugin.krita_bridge.wire.messages import (
@@ -89,6 +90,7 @@ class Dispatcher:
         self._queue = FairQueue()
         self._watchers: list[Outbox] = []
         self._running: _Record | None = None
+        self._live = LiveDesk()
         self._worker_ready = False
         self._gave_up = False
         self._saving: set[asyncio.Task[None]] = set()
@@ -116,9 +118,10 @@ class Dispatcher:
         """Tell the watcher of every change of status from now on."""
         self._watchers.append(watcher)
 
-    def leave(self, watcher: Outbox) -> None:
-        """The connection is gone; its jobs go on."""
+    def leave(self, client: str, watcher: Outbox) -> None:
+        """The connection is gone; its jobs go on, its live pictures do not."""
         self._watchers.remove(watcher)
+        self.stop_live(client, watcher)
         for record in self._records.values():
             if watcher in record.watchers:
                 record.watchers.remove(watcher)
@@ -136,9 +139,33 @@ class Dispatcher:
         self._records[key] = record
         self._queue.push(key)
         record.tell_position(self._position(key))
+        self._let_go(self._live.yield_())
+        self._wake()
+
+    def paint_live(self, client: str, source: Source, by: Outbox) -> None:
+        """The canvas of a live painting has changed: make a picture of it when no job is in hand or waits."""
+        self._let_go(self._live.want(client, source, by))
+        self._wake()
+
+    def stop_live(self, client: str, by: Outbox) -> None:
+        """No more live pictures for this watcher."""
+        self._let_go(self._live.stop(client, by))
+
+    def _wake(self) -> None:
         if self._gave_up and self._worker is not None:
             self._worker.revive()
         self._dispatch()
+
+    def _let_go(self, job: str) -> None:
+        """Have the worker cancel a live job; it notices within one step."""
+        if job and self._worker is not None:
+            self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
+            asyncio.get_running_loop().call_later(LET_GO_SECONDS, self._insist_live, job)
+
+    def _insist_live(self, job: str) -> None:
+        if self._live.job == job and self._worker is not None:
+            log.error("the worker is ended: it does not let go of a cancelled live picture")
+            self._worker.kill()
 
     def resume(self, client: str, job: str, by: Outbox) -> None:
         """Answer where a job is, and send its news to this watcher too."""
@@ -210,7 +237,7 @@ class Dispatcher:
     @property
     def has_job_in_hand(self) -> bool:
         """Whether the worker has a job (a cancelled one too, until the worker has let go of it)."""
-        return self._running is not None
+        return self._running is not None or bool(self._live.job)
 
     def worker_starting(self) -> None:
         self._gave_up = False
@@ -218,9 +245,15 @@ class Dispatcher:
 
     def worker_said(self, message: Message, frame: Frame, data: bytes) -> None:
         if isinstance(message, EngineStatus):
-            self._set_status(message)
+            # That a live picture is being painted is told by the picture: several times a second it would flicker.
+            if not (self._live.job and message.state is EngineState.BUSY):
+                self._set_status(message)
             if message.state in (EngineState.READY, EngineState.FAILED):
                 self._worker_ready = True
+                self._dispatch()
+            return
+        if self._live.job and getattr(message, "job", None) == self._live.job:
+            if self._live.worker_said(message, frame):
                 self._dispatch()
             return
         record = self._running
@@ -236,6 +269,7 @@ class Dispatcher:
     def worker_died(self, exit_: WorkerExit) -> None:
         """Give the job in hand one more try; after a crash loop let nothing wait for ever."""
         self._worker_ready = False
+        self._live.worker_died(*_death_notice(exit_), Code.WORKER_DIED.value)
         record, self._running = self._running, None
         if record is not None and record.state is JobState.RUNNING:
             if record.attempts < _ATTEMPTS:
@@ -250,6 +284,7 @@ class Dispatcher:
             self._set_status(EngineStatus(EngineState.FAILED, sentence))
             while (key := self._queue.take()) is not None:
                 self._fail(self._records[key], exit_)
+            self._live.fail_all(*_death_notice(exit_), Code.WORKER_DIED.value)
 
     def _worker_on_job(self, record: _Record, message: Message, data: bytes) -> None:
         if isinstance(message, Result):
@@ -281,12 +316,15 @@ class Dispatcher:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        if self._running is not None or not self._worker_ready or self._worker is None:
+        if self.has_job_in_hand or not self._worker_ready or self._worker is None:
             return
         if self._unsaved_bytes >= MAX_UNSAVED_BYTES:
             return
         key = self._queue.take()
         if key is None:
+            live = self._live.take()
+            if live is not None:
+                self._worker.send(live)
             return
         record = self._records[key]
         record.state = after(record.state, Event.START)

@@ -71,6 +71,10 @@ class Outbox:
             self._put(("preview",), data)
             self._previewed = job
 
+    def put_live_picture(self, data: bytes) -> None:
+        """Queue a LivePicture frame in place of the older one."""
+        self._put(("live",), data)
+
     def put_result(self, key: JobKey) -> None:
         """Queue a stored result, once however often it is asked for."""
         self._put(("result", key.job), StoredResult(key))

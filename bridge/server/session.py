@@ -7,13 +7,15 @@ import contextlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from aiohttp import WSMessage, WSMsgType, web
 
 from bridge import __version__
 from bridge.errors import BridgeError, Code
 from bridge.jobs.queue import JobKey
+from bridge.live.mirror import Drift, Mirror, tensor_shapes
+from bridge.live.sampling import LiveSampling
 from krita_plugin.krita_bridge.wire import frames, limits, messages
 from krita_plugin.krita_bridge.wire.control import control_tensor
 from krita_plugin.krita_bridge.wire.frames import Frame, FrameError, Tensor
@@ -24,6 +26,9 @@ from krita_plugin.krita_bridge.wire.messages import (
     Cancel,
     Fault,
     Hello,
+    LiveResync,
+    LiveStop,
+    LiveUpdate,
     Message,
     MessageError,
     PresetInfo,
@@ -45,12 +50,14 @@ log = logging.getLogger(__name__)
 class Offer:
     """What every client is told at the start: the presets, and which one an empty name means.
 
-    `skipped`: why a preset file of the painter's is left out, a sentence each.
+    `skipped`: why a preset file of the painter's is left out, a sentence each. `live`: how each preset samples
+    while live painting is on; the clients need not know.
     """
 
     presets: tuple[PresetInfo, ...]
     default_preset: str
     skipped: tuple[str, ...] = ()
+    live: Mapping[str, LiveSampling] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class Session:
         self._offer = offer
         self._outbox = Outbox()
         self._client = ""
+        self._mirror = Mirror()
 
     async def run(self, hello_seconds: float) -> None:
         """Return when the connection is closed, by either end; it has so long to say hello."""
@@ -84,7 +92,7 @@ class Session:
                 try:
                     await self._serve()
                 finally:
-                    self._dispatcher.leave(self._outbox)
+                    self._dispatcher.leave(self._client, self._outbox)
         finally:
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -148,12 +156,7 @@ class Session:
     def _answer(self, incoming: Incoming) -> None:
         message = incoming.message
         if isinstance(message, Submit):
-            if message.request.preset not in ("", *(info.name for info in self._offer.presets)):
-                raise BridgeError(
-                    Code.UNKNOWN_PRESET,
-                    f"There is no preset named {message.request.preset!r}.",
-                    "Choose one of the list.",
-                )
+            self._check_preset(message.request.preset)
             text_only = Frame(messages.dumps(message), {})
             payload = [incoming.data] if incoming.data else frames.encode(text_only)
             self._dispatcher.submit(self._client, message, payload, self._outbox)
@@ -164,8 +167,33 @@ class Session:
         elif isinstance(message, Resume):
             for job in message.jobs:
                 self._dispatcher.resume(self._client, job, self._outbox)
+        elif isinstance(message, LiveUpdate):
+            self._paint_live(message, incoming.frame)
+        elif isinstance(message, LiveStop):
+            self._mirror = Mirror()
+            self._dispatcher.stop_live(self._client, self._outbox)
         else:
             raise _bad(f"A client does not send {type(message).__name__} here.")
+
+    def _check_preset(self, name: str) -> None:
+        if name not in ("", *(info.name for info in self._offer.presets)):
+            raise BridgeError(
+                Code.UNKNOWN_PRESET,
+                f"There is no preset named {name!r}.",
+                "Choose one of the list.",
+            )
+
+    def _paint_live(self, update: LiveUpdate, frame: Frame) -> None:
+        self._check_preset(update.request.preset)
+        live = self._offer.live.get(update.request.preset or self._offer.default_preset)
+        request = live.fill_in(update.request) if live is not None else update.request
+        try:
+            self._mirror.take(replace(update, request=request), frame.tensors)
+        except Drift:
+            self._dispatcher.stop_live(self._client, self._outbox)
+            self._outbox.put(LiveResync(update.live, update.revision))
+        else:
+            self._dispatcher.paint_live(self._client, self._mirror, self._outbox)
 
     async def _send(self) -> None:
         try:
@@ -227,6 +255,10 @@ def _check_tensors(incoming: Incoming) -> None:
                     raise _bad(f"Control {index} ({control.kind.value}) came without its picture.")
         for index in range(len(message.request.references)):
             expected[reference_tensor(index)] = _reference_shape(index, given)
+    elif isinstance(message, LiveUpdate):
+        expected = tensor_shapes(message)
+        for name in expected.keys() - given.keys():
+            raise _bad(f"A live update came without the tiles of its {name}.")
     for name, tensor in given.items():
         if name not in expected:
             raise _bad(f"A {type(message).__name__} does not come with pixels named {name!r}.")
@@ -253,9 +285,10 @@ def _bad(sentence: str) -> BridgeError:
 
 
 def _job_named_in(raw: WSMessage) -> str:
-    """The job a refused message was about, as far as it can be told, so that the client can end it."""
+    """The job or live painting a refused message was about, as far as it can be told, so that the client can end it."""
     try:
         text = raw.data if raw.type is WSMsgType.TEXT else frames.decode(raw.data).message
-        return Cancel(json.loads(text)["job"]).job
+        fields = json.loads(text)
+        return Cancel(fields["live"] if fields["type"] == "live" else fields["job"]).job
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""

@@ -179,6 +179,10 @@ class Client:
         """Ask for jobs of an earlier run. Welcome's unacknowledged ones are asked for without this."""
         self._table.resume(jobs)
 
+    def say(self, message: messages.ClientMessage, tensors: Mapping[str, Pixels]) -> bool:
+        """Send a message that is forgotten with the connection, as for live painting; returns whether there is one."""
+        return self._table.say(message, tensors)
+
     def try_now(self) -> None:
         """Do not wait any longer for the next attempt to find or start a bridge."""
         self._impatient.set()

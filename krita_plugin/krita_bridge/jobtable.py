@@ -82,6 +82,14 @@ class JobTable:
             if self._online and wanted:
                 self._put(messages.Resume(tuple(wanted)))
 
+    def say(self, message: messages.ClientMessage, tensors: Mapping[str, Pixels]) -> bool:
+        """Send a message that is of use to this connection alone; returns whether there is one."""
+        with self._changed:
+            if self._online:
+                self._outbox.append(Outgoing(message, tensors))
+                self._changed.notify_all()
+            return self._online
+
     # ---- the connection's side
 
     def connected(self, welcome: messages.Welcome) -> None:

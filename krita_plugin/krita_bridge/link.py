@@ -39,7 +39,10 @@ _SERVER_TYPES = (
     messages.Ended,
     messages.Unknown,
     messages.Fault,
+    messages.LivePicture,
+    messages.LiveResync,
 )
+_WITH_PICTURE = (messages.Result, messages.Preview, messages.LivePicture)
 
 
 class LinkError(Exception):
@@ -241,7 +244,7 @@ def _read_text(text: str) -> Arrived:
     if len(text) > limits.MAX_TEXT_BYTES:
         raise messages.MessageError("A message without picture is too long.")
     message = messages.loads(text)
-    if isinstance(message, (messages.Result, messages.Preview)):
+    if isinstance(message, _WITH_PICTURE):
         raise messages.MessageError("A picture came without its pixels.")
     return Arrived(_from_server(message))
 
@@ -249,7 +252,7 @@ def _read_text(text: str) -> Arrived:
 def _read_frame(data: Buffer) -> Arrived:
     frame = frames.decode(data)
     message = _from_server(messages.loads(frame.message))
-    if not isinstance(message, (messages.Result, messages.Preview)):
+    if not isinstance(message, _WITH_PICTURE):
         raise messages.MessageError("A message without picture came with pixels.")
     tensors = dict(frame.tensors)
     tensor = tensors.pop(messages.IMAGE, None)

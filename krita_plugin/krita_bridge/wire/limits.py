@@ -12,6 +12,9 @@ MAX_SIDE = 32_768
 MAX_PIXELS = 8192 * 8192
 """Most pixels of one image on the wire."""
 
+MAX_LIVE_PIXELS = 2048 * 2048
+"""Most pixels of an area that is painted live."""
+
 MAX_HEADER_BYTES = 1 << 20
 """Largest safetensors header of a frame."""
 
@@ -34,6 +37,7 @@ MAX_STEPS = 150
 MAX_GUIDANCE = 50.0
 MAX_CLIP_SKIP = 12
 MAX_SEED = 2**63 - 1
+MAX_REVISION = 2**53
 MAX_UPSCALE = 8.0
 MAX_CONTROLS = 8
 

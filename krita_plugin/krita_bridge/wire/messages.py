@@ -1,8 +1,8 @@
 """Every message of the protocol as a frozen dataclass, and its strict reading from JSON.
 
 A message without pixels is a text frame `{"type": "...", ...}`; one with pixels is the metadata of a
-binary frame (`frames.py`). Client to bridge: Hello, Submit, Cancel, Acknowledge, Resume. Bridge to
-client: Welcome, EngineStatus, Accepted, Progress, Preview, Result, Ended, Unknown, Fault.
+binary frame (`frames.py`). Client to bridge: Hello, Submit, Cancel, Acknowledge, Resume, LiveUpdate, LiveStop. Bridge to
+client: Welcome, EngineStatus, Accepted, Progress, Preview, Result, Ended, Unknown, Fault, LivePicture, LiveResync.
 
 What each message means and in which order they come: docs/protocol.md.
 """
@@ -16,7 +16,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_type_hints
 
-from . import limits
+from . import limits, tiles
 from .checks import MessageError as MessageError
 from .checks import check_name, check_range, check_text
 from .control import Control, UsedControl
@@ -97,7 +97,9 @@ class PaintRequest:
         if len(self.controls) > limits.MAX_CONTROLS:
             raise MessageError(f"There are more than {limits.MAX_CONTROLS} controls: use fewer.")
         if len(self.references) > limits.MAX_REFERENCES:
-            raise MessageError(f"There are more than {limits.MAX_REFERENCES} references: use fewer.")
+            raise MessageError(
+                f"There are more than {limits.MAX_REFERENCES} references: use fewer."
+            )
 
 
 class WeightsKind(Enum):
@@ -274,6 +276,78 @@ class Resume:
             check_name("job", job)
 
 
+@dataclass(frozen=True)
+class LiveUpdate:
+    """How the canvas and the request stand now, for live painting: what has changed since revision `base`.
+
+    `live` names one time that live painting is on. `base` 0: nothing is known of this area, all its tiles come along.
+    `image_tiles` and `mask_tiles` number the tiles (`tiles.py`) of `bounds` that changed, in rising order; their bytes
+    are the tensors `image` and `mask`, N bytes each: tile after tile, row after row, BGRA and one byte a pixel.
+    `has_image`, `has_mask`: whether the area has such pixels at all. `digest`: `tiles.digest_of` what it has.
+    Answered by LivePicture, by LiveResync, or by Fault with `live` as its job: that ends it. A newer update takes the
+    place of an older one that is not painted yet.
+    """
+
+    live: str
+    revision: int
+    base: int
+    request: PaintRequest
+    canvas: Extent
+    bounds: Bounds
+    has_image: bool
+    has_mask: bool
+    image_tiles: Tuple[int, ...]
+    mask_tiles: Tuple[int, ...]
+    digest: str
+
+    def __post_init__(self) -> None:
+        check_name("live", self.live)
+        check_range("revision", self.revision, 1, limits.MAX_REVISION)
+        check_range("base", self.base, 0, self.revision - 1)
+        check_range("canvas width", self.canvas.width, 1, limits.MAX_CANVAS_SIDE)
+        check_range("canvas height", self.canvas.height, 1, limits.MAX_CANVAS_SIDE)
+        check_range("width", self.bounds.width, 1, limits.MAX_SIDE)
+        check_range("height", self.bounds.height, 1, limits.MAX_SIDE)
+        check_live_area(self.bounds)
+        if not Bounds.of_canvas(self.canvas).contains(self.bounds):
+            raise MessageError("The area does not lie on the canvas.")
+        request = self.request
+        if request.controls or request.references or request.upscale != 1.0:
+            raise MessageError(
+                "Live painting takes no controls and no references, and does not upscale."
+            )
+        _check_tiles("image tiles", self.image_tiles, self.bounds, self.has_image)
+        _check_tiles("mask tiles", self.mask_tiles, self.bounds, self.has_mask)
+        check_text("digest", self.digest, limits.MAX_NAME_CHARACTERS)
+
+
+@dataclass(frozen=True)
+class LiveStop:
+    """Live painting is off: what is not painted yet is dropped. Not answered."""
+
+    live: str
+
+    def __post_init__(self) -> None:
+        check_name("live", self.live)
+
+
+def check_live_area(area: Bounds) -> None:
+    """Raises MessageError when an area is too large to be painted live."""
+    if area.width * area.height > limits.MAX_LIVE_PIXELS:
+        raise MessageError(
+            f"The area of {area.width} x {area.height} px is too large to be painted live: "
+            "select a smaller part."
+        )
+
+
+def _check_tiles(name: str, numbers: Tuple[int, ...], area: Bounds, has_any: bool) -> None:
+    most = tiles.count(area) if has_any else 0
+    if any(not 0 <= number < most for number in numbers):
+        raise MessageError(f"The {name} do not all lie in the area.")
+    if list(numbers) != sorted(set(numbers)):
+        raise MessageError(f"The {name} are not in rising order.")
+
+
 # ---- bridge to client
 
 
@@ -374,9 +448,38 @@ class Fault:
     job: str = ""
 
 
-ClientMessage = Union[Hello, Submit, Cancel, Acknowledge, Resume]
+@dataclass(frozen=True)
+class LivePicture:
+    """The picture of a live update. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected."""
+
+    live: str
+    revision: int
+    bounds: Bounds
+    canvas: Extent
+    facts: ResultFacts
+
+
+@dataclass(frozen=True)
+class LiveResync:
+    """The bridge's copy of the area is not what `revision` says: send all of it, as base 0."""
+
+    live: str
+    revision: int
+
+
+ClientMessage = Union[Hello, Submit, Cancel, Acknowledge, Resume, LiveUpdate, LiveStop]
 ServerMessage = Union[
-    Welcome, EngineStatus, Accepted, Progress, Preview, Result, Ended, Unknown, Fault
+    Welcome,
+    EngineStatus,
+    Accepted,
+    Progress,
+    Preview,
+    Result,
+    Ended,
+    Unknown,
+    Fault,
+    LivePicture,
+    LiveResync,
 ]
 Message = Union[ClientMessage, ServerMessage]
 
@@ -386,6 +489,8 @@ _TYPES: Dict[str, type] = {
     "cancel": Cancel,
     "acknowledge": Acknowledge,
     "resume": Resume,
+    "live": LiveUpdate,
+    "live_stop": LiveStop,
     "welcome": Welcome,
     "status": EngineStatus,
     "accepted": Accepted,
@@ -395,6 +500,8 @@ _TYPES: Dict[str, type] = {
     "ended": Ended,
     "unknown": Unknown,
     "fault": Fault,
+    "live_picture": LivePicture,
+    "live_resync": LiveResync,
 }
 _NAMES = {kind: name for name, kind in _TYPES.items()}
 _T = TypeVar("_T")

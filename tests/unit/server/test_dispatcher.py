@@ -288,7 +288,7 @@ async def test_who_has_left_is_told_nothing_more(bench: Bench) -> None:
     bench.says(READY)
     bench.submit("a")
     await bench.news()
-    bench.dispatcher.leave(bench.outbox)
+    bench.dispatcher.leave("anna", bench.outbox)
     bench.says(Progress("a", 1, 2))
     bench.says(EngineStatus(EngineState.BUSY, "Painting."))
     bench.says(bench.result("a"), image=True)

@@ -22,6 +22,10 @@ EVERY_MESSAGE = [
     m.Cancel("j1"),
     m.Acknowledge("j1"),
     m.Resume(("j1", "j2")),
+    m.LiveUpdate(
+        "l1", 3, 2, m.PaintRequest("a"), Extent(64, 64), AREA, True, False, (0,), (), "ab"
+    ),
+    m.LiveStop("l1"),
     m.Welcome(1, "0.1", (PRESET,), "embedded", STATUS, ("j0",)),
     STATUS,
     m.Accepted("j1", 2),
@@ -31,6 +35,8 @@ EVERY_MESSAGE = [
     m.Ended("j1", m.JobState.FAILED, "internal", "It broke.", "Try again."),
     m.Unknown("j1"),
     m.Fault("bad_message", "No."),
+    m.LivePicture("l1", 3, AREA, Extent(64, 64), FACTS),
+    m.LiveResync("l1", 3),
 ]
 
 

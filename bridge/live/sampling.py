@@ -1,0 +1,25 @@
+"""How a preset samples while live painting is on: few steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from krita_plugin.krita_bridge.wire.messages import PaintRequest
+
+
+@dataclass(frozen=True)
+class LiveSampling:
+    """What a live request uses where it leaves these open; None: as the preset says for every job."""
+
+    steps: int
+    guidance: float | None = None
+    scheduler: str | None = None
+
+    def fill_in(self, request: PaintRequest) -> PaintRequest:
+        """The request with its open ends filled in."""
+        return replace(
+            request,
+            steps=self.steps if request.steps is None else request.steps,
+            guidance=self.guidance if request.guidance is None else request.guidance,
+            scheduler=request.scheduler or self.scheduler,
+        )

@@ -1,0 +1,183 @@
+"""What of the canvas is sent when, and how far the pictures are behind. Knows neither Krita nor Qt.
+
+While the painter goes on changing things, what is being painted may be finished, so that pictures come on a slow
+computer too. Once the canvas rests for one look, what it shows is sent at once and takes the place of what is older.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Callable, Deque, Generator, Mapping, Optional, Protocol
+
+from ..capture import Pixels, Plan
+from ..link import Pixels as Strips
+from ..wire.messages import (
+    IMAGE,
+    MASK,
+    ClientMessage,
+    LivePicture,
+    LiveResync,
+    LiveStop,
+    LiveUpdate,
+    PaintRequest,
+)
+from .watch import Watch
+
+QUICK_SECONDS = 0.03
+"""Between two looks while things change."""
+
+CALM_SECONDS = 0.25
+"""Between two looks while nothing happens."""
+
+ACTIVE_SECONDS = 1.0
+"""For so long after a change the next one is looked for quickly."""
+
+REST_PER_LOOK = 9.0
+"""Looking takes a tenth of the UI thread's time at most."""
+
+_LATEST = 8
+
+
+class Link(Protocol):
+    """The part of `client.Client` that is needed here."""
+
+    def say(self, message: ClientMessage, tensors: Mapping[str, Strips]) -> bool:
+        """Send a message if there is a connection; returns whether there is one."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be painted now: `key` names the document that `plan` is about."""
+
+    key: str
+    plan: Plan
+    request: PaintRequest
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How live it is: pictures a second, and seconds from the change on the canvas to its picture. None: too early."""
+
+    rate: Optional[float] = None
+    latency: Optional[float] = None
+
+
+class Follow:
+    """One time that live painting is on."""
+
+    def __init__(self, link: Link, clock: Callable[[], float]) -> None:
+        self.live = uuid.uuid4().hex
+        self._link = link
+        self._clock = clock
+        self._watch: Optional[Watch] = None
+        self._key = ""
+        self._request: Optional[PaintRequest] = None
+        self._revision = 0
+        self._base = 0
+        self._complete = 0
+        self._answered = 0
+        self._news_since: Optional[float] = None
+        self._sent_since = 0.0
+        self._changed_at = -ACTIVE_SECONDS
+        self._arrivals: Deque[float] = deque(maxlen=_LATEST)
+        self._latency: Optional[float] = None
+
+    def look(self, pixels: Pixels, wanted: Wanted) -> Generator[float, None, float]:
+        """Look at the canvas once and send what should be sent; returns the seconds until the next look."""
+        began, worked = self._clock(), 0.0
+        changed = self._aim(wanted)
+        assert self._watch is not None
+        looking = self._watch.look(pixels)
+        while True:
+            turn = self._clock()
+            try:
+                pause = next(looking)
+            except StopIteration as end:
+                changed = bool(end.value) or changed
+                worked += self._clock() - turn
+                break
+            worked += self._clock() - turn
+            yield pause
+        if changed:
+            self._changed_at = self._clock()
+            if self._news_since is None:
+                self._news_since = began
+        rests = self._is_answered() or not changed
+        if self._news_since is not None and rests and not self._watch.is_empty():
+            self._send(wanted)
+        busy = self._clock() - self._changed_at < ACTIVE_SECONDS
+        return max(QUICK_SECONDS if busy else CALM_SECONDS, worked * REST_PER_LOOK)
+
+    def arrived(self, picture: LivePicture) -> bool:
+        """Note a picture; returns whether it is one of this time and newer than the one before."""
+        if picture.live != self.live or picture.revision <= self._answered:
+            return False
+        self._answered = picture.revision
+        now = self._clock()
+        self._arrivals.append(now)
+        if self._is_answered():
+            self._latency = now - self._sent_since
+        return True
+
+    def begin_anew(self) -> None:
+        """The bridge is another one, or has begun anew itself: send everything."""
+        self._watch = None
+
+    def lost(self, message: LiveResync) -> None:
+        """The bridge has no use for its copy; for an update before the one that sent everything that is old news."""
+        if message.live == self.live and message.revision >= self._complete:
+            self.begin_anew()
+
+    def stop(self) -> None:
+        self._link.say(LiveStop(self.live), {})
+
+    def pace(self) -> Pace:
+        if len(self._arrivals) < 2:
+            return Pace(None, self._latency)
+        span = self._arrivals[-1] - self._arrivals[0]
+        return Pace((len(self._arrivals) - 1) / span if span > 0 else None, self._latency)
+
+    def _aim(self, wanted: Wanted) -> bool:
+        """Watch what is wanted now; returns whether that is something else than before."""
+        same_request, self._request = self._request == wanted.request, wanted.request
+        if self._watch is not None and (self._key, self._watch.plan) == (wanted.key, wanted.plan):
+            return not same_request
+        self._watch, self._key, self._base = Watch(wanted.plan), wanted.key, 0
+        # What was sent of another place is not waited for.
+        self._answered = self._revision
+        return True
+
+    def _is_answered(self) -> bool:
+        return self._answered >= self._revision
+
+    def _send(self, wanted: Wanted) -> None:
+        watch = self._watch
+        assert watch is not None and self._news_since is not None
+        changed = watch.take()
+        update = LiveUpdate(
+            self.live,
+            self._revision + 1,
+            self._base,
+            wanted.request,
+            wanted.plan.canvas,
+            wanted.plan.bounds,
+            watch.image is not None,
+            watch.mask is not None,
+            tuple(changed.get(IMAGE, ())),
+            tuple(changed.get(MASK, ())),
+            watch.digest(),
+        )
+        tensors = {
+            name: Strips((sum(map(len, found.values())),), list(found.values()))
+            for name, found in changed.items()
+            if found
+        }
+        if not self._link.say(update, tensors):
+            self.begin_anew()
+            return
+        if update.base == 0:
+            self._complete = update.revision
+        self._revision = self._base = update.revision
+        self._sent_since, self._news_since = self._news_since, None
