@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,20 @@ import numpy as np
 from bridge import worker
 from bridge.engine.types import ImageU8, IsCancelled, Job, OnStep, Painting, StepReport
 from bridge.errors import BridgeError, Code
+from krita_plugin.krita_bridge.wire.control import Control
 from krita_plugin.krita_bridge.wire.geometry import Bounds
 from krita_plugin.krita_bridge.wire.messages import ResultFacts
 
 
+def painted_bounds(job: Job) -> Bounds:
+    canvas = job.snapshot.canvas
+    return job.snapshot.bounds.scaled(canvas, canvas.scaled(job.request.upscale))
+
+
 def expected_image(job: Job) -> ImageU8:
     """H x W x 4 RGBA: red counts columns, green rows, blue is the seed; opaque where selected."""
-    height, width = job.snapshot.bounds.height, job.snapshot.bounds.width
+    bounds = painted_bounds(job)
+    height, width = bounds.height, bounds.width
     image = np.zeros((height, width, 4), np.uint8)
     image[..., 0] = np.arange(width, dtype=np.int64) % 256
     image[..., 1] = (np.arange(height, dtype=np.int64) % 256)[:, None]
@@ -42,7 +49,12 @@ class FakeEngine:
     device_name = "fake"
     model_name = "fake model"
 
-    def prepare(self, preset: str, on_progress: Callable[[float, str], None]) -> None:
+    def prepare(
+        self,
+        preset: str,
+        on_progress: Callable[[float, str], None],
+        controls: Sequence[Control] = (),
+    ) -> None:
         on_progress(0.5, "Loading the fake model.")
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting:
@@ -51,7 +63,7 @@ class FakeEngine:
         image = expected_image(job)
 
         def preview() -> tuple[ImageU8, Bounds]:
-            return image, job.snapshot.bounds
+            return image, painted_bounds(job)
 
         for step in range(1, steps + 1):
             time.sleep(float(words.get("pause", "0")))
@@ -69,7 +81,7 @@ class FakeEngine:
         pictures = {-1: expected_image(job), **job.snapshot.controls}
         kept = [index for index, control in enumerate(request.controls) if control.keep]
         maps = {index: pictures.get(index, pictures[-1]) for index in kept}
-        return Painting(image, job.snapshot.bounds, facts, maps)
+        return Painting(image, painted_bounds(job), facts, maps)
 
 
 def _is_held(words: dict[str, str]) -> bool:

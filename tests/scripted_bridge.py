@@ -181,15 +181,14 @@ class ScriptedBridge:
         pixels = self.paint(submit, frame) if self.paint else None
         if pixels is None:
             return answers
-        bounds = submit.bounds
+        canvas = submit.canvas.scaled(submit.request.upscale)
+        bounds = submit.bounds.scaled(submit.canvas, canvas)
         image = {messages.IMAGE: frames.Tensor((bounds.height, bounds.width, 4), pixels)}
         for step in (1, 2):
             answers.append(messages.dumps(messages.Progress(submit.job, step, 2, 0.1)))
             preview = messages.dumps(messages.Preview(submit.job, step, bounds))
             answers.append(frames.join(frames.Frame(preview, image)))
-        result = messages.Result(
-            submit.job, bounds, submit.canvas, facts_of(submit), submit.document
-        )
+        result = messages.Result(submit.job, bounds, canvas, facts_of(submit), submit.document)
         brought = {} if frame is None else frame.tensors
         maps = {
             control_tensor(index): brought.get(control_tensor(index), image[messages.IMAGE])

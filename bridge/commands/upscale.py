@@ -136,7 +136,7 @@ def _paint_parts(
 
     canvas = Extent(pixels.shape[1], pixels.shape[0])
     target = area.scaled(canvas, canvas.scaled(request.upscale))
-    fade = session.preset(request.preset).native // 2
+    fade = min(session.preset(request.preset).native // 2, PART_SIDE // 4)
     parts = list(parts_of(area, request.upscale, fade))
     facts = None
     for number, part in enumerate(parts, 1):
@@ -160,7 +160,7 @@ def parts_of(area: Bounds, factor: float, overlap: int) -> Iterator[Bounds]:
 
     side = int(PART_SIDE / factor)
     # One px more, since a part's result is rounded to the whole pixels inside it.
-    shared = min(math.ceil(overlap / factor) + 1, side // 2)
+    shared = math.ceil(overlap / factor) + 1
     for y in starts(area.height, side, shared):
         for x in starts(area.width, side, shared):
             size = (min(side, area.width), min(side, area.height))

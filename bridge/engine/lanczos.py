@@ -35,15 +35,14 @@ def enlarge(image: ImageU8, box: Box, extent: Extent) -> ImageU8:
         shown = np.full((rows.stop - rows.start, extent.width), 255, np.float32)
         if not opaque:
             shown = _resized(alpha, part, extent.width, rows, Image.Resampling.LANCZOS)
-            shown = np.clip(shown, 0, 255)
-        made[rows, :, 3] = np.rint(shown)
+        made[rows, :, 3] = np.rint(np.clip(shown, 0, 255))
         for channel in range(3):
             colour = source[..., channel].astype(np.float32)
             if not opaque:
                 colour *= alpha / 255
             colour = _resized(colour, part, extent.width, rows, Image.Resampling.LANCZOS)
             if not opaque:
-                # Where so little shows that its alpha is rounded to 0, there is no colour either.
+                # By the alpha as it overshoots, for so does the colour. Where it is rounded to 0 there is no colour.
                 visible = made[rows, :, 3] > 0
                 colour = np.where(visible, colour * 255 / np.maximum(shown, 0.5), 0)
             made[rows, :, channel] = np.rint(np.clip(colour, 0, 255))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from PIL import Image
 
 from krita_plugin.krita_bridge.launcher import LAUNCH_VARIABLE
 from krita_plugin.krita_bridge.wire.runfile import read_run_file
@@ -32,7 +33,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def start(home: Path, tmp_path: Path) -> Iterator[Start]:
-    """Starts `krita-bridge paint` with these arguments; what still runs after the test is killed."""
+    """Starts `krita-bridge paint`, or what is asked for, with these arguments; what still runs after the test is killed."""
     started: list[subprocess.Popen[str]] = []
     script = (
         f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '5']; "
@@ -40,8 +41,8 @@ def start(home: Path, tmp_path: Path) -> Iterator[Start]:
     )
     launch = shlex.join([sys.executable, "-c", script, "serve"])
 
-    def run(*arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "bridge.cli", "paint", "--home", str(home), *arguments]
+    def run(*arguments: str, what: str = "paint") -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "bridge.cli", what, "--home", str(home), *arguments]
         painting = subprocess.Popen(
             [*command, "--out", str(tmp_path / "out.png")],
             cwd=ROOT,
@@ -85,7 +86,7 @@ def test_it_starts_a_bridge_and_leaves_it_running(start: Start, home: Path, tmp_
 def test_an_interrupt_cancels_the_job(start: Start, home: Path, tmp_path: Path) -> None:
     painting = start("--prompt", f"steps=100 hold={home / 'never'}", "--json")
     assert painting.stderr is not None
-    seen = read_until(painting.stderr, "99/100")
+    seen = read_until(painting.stderr, "/100")
     painting.send_signal(signal.SIGINT)
     out, error = painting.communicate(timeout=PATIENCE)
     assert painting.returncode == 130
@@ -96,12 +97,32 @@ def test_an_interrupt_cancels_the_job(start: Start, home: Path, tmp_path: Path) 
     assert start("--prompt", "steps=1").wait(PATIENCE) == 0
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGINT")
+def test_an_interrupted_upscale_leaves_nothing_behind(
+    start: Start, home: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "in" / "a.png"
+    image.parent.mkdir()
+    Image.new("RGB", (40, 30)).save(image)
+    asked = ("--image", str(image), "--factor", "1.5", "--prompt")
+    larger = start(*asked, f"steps=9 hold={home / 'never'}", what="upscale")
+    assert larger.stderr is not None
+    seen = read_until(larger.stderr, "/9")
+    larger.send_signal(signal.SIGINT)
+    _, error = larger.communicate(timeout=PATIENCE)
+    assert larger.returncode == 130
+    assert error.endswith("Cancelled.\n") and "Traceback" not in seen + error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "in"]
+    assert start(*asked, "steps=1", what="upscale").wait(PATIENCE) == 0
+    assert Image.open(tmp_path / "out.png").size == (60, 45)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_a_bridge_killed_on_the_way_costs_nothing(start: Start, home: Path) -> None:
     go = home.parent / "go"
     painting = start("--prompt", f"steps=30 hold={go}")
     assert painting.stderr is not None
-    read_until(painting.stderr, "29/30")
+    read_until(painting.stderr, "/30")
     bridge = read_run_file(home)
     assert bridge is not None
     os.kill(bridge.pid, signal.SIGKILL)
