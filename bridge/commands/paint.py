@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         if arguments.settings_from is not None:
             recipe = read_recipe_file(arguments.settings_from)
             fill_in(arguments, recipe, bar.say)
-        ground = _read(arguments, bar)
+        ground, references = _read(arguments, bar), _references(arguments, bar)
         request = _request(arguments, ground)
         album = _Album(arguments.previews)
         on_preview = album.add if arguments.previews is not None else None
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
             for number in range(1, arguments.count + 1):
                 names = _Names(arguments, number)
                 album.folder = names.previews
-                finished = _paint(session, request, ground, album)
+                finished = _paint(session, request, ground, references, album)
                 if album.folder is not None:
                     album.add(finished.facts.steps_run, finished.bounds, finished.layer)
                 texts = _texts(finished, ground.canvas) if arguments.embed_settings else None
@@ -144,6 +144,17 @@ def _read(arguments: argparse.Namespace, bar: ProgressBar) -> Ground | None:
     return ground if arguments.expand is None else ground.grown(arguments.expand)
 
 
+def _references(arguments: argparse.Namespace, bar: ProgressBar) -> list[ImageU8]:
+    from bridge.commands.references import read_reference
+
+    pictures = []
+    for given in arguments.reference:
+        picture, notes = read_reference(given.path)
+        _note(bar, given.path, notes)
+        pictures.append(picture)
+    return pictures
+
+
 def _new(arguments: argparse.Namespace, session: Session, preset: str) -> Ground:
     from bridge.commands.ground import Ground
 
@@ -174,6 +185,7 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             guidance_rescale=arguments.guidance_rescale,
             blend=Blend(arguments.blend),
             match_colors=arguments.match_colors,
+            references=tuple(given.reference for given in arguments.reference),
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error
@@ -198,7 +210,11 @@ def _mode(arguments: argparse.Namespace, ground: Ground | None) -> tuple[Mode, f
 
 
 def _paint(
-    session: Session, request: messages.PaintRequest, ground: Ground, album: _Album
+    session: Session,
+    request: messages.PaintRequest,
+    ground: Ground,
+    references: list[ImageU8],
+    album: _Album,
 ) -> Finished:
     from bridge.commands.pictures import crop
 
@@ -207,7 +223,7 @@ def _paint(
     image = None if ground.pixels is None else crop(ground.pixels, bounds)
     mask = None if ground.mask is None else crop(ground.mask, bounds)
     album.source, album.bounds, album.paths = image, bounds, []
-    return session.paint(request, ground.canvas, bounds, image, mask)
+    return session.paint(request, ground.canvas, bounds, image, mask, references)
 
 
 def _texts(finished: Finished, canvas: Extent) -> dict[str, str]:

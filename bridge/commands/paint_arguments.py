@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from bridge.commands.references import add_reference_argument
 from krita_plugin.krita_bridge.wire.geometry import Extent, Margins
 from krita_plugin.krita_bridge.wire.modes import Blend, Mode
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where: 8-bit grey, of the picture's size, 255 selected, 0 untouched, between: less strength "
         "(none: everywhere)",
     )
+    add_reference_argument(parser)
     parser.add_argument(
         "--mode",
         choices=[mode.value.replace("_", "-") for mode in Mode],

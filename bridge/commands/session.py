@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from krita_plugin.krita_bridge.client import (
     Received,
 )
 from krita_plugin.krita_bridge.launcher import LAUNCH_VARIABLE, Launcher
+from krita_plugin.krita_bridge.link import Pixels
 from krita_plugin.krita_bridge.wire import messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 
@@ -83,8 +84,10 @@ class Session:
         bounds: Bounds,
         image: ImageU8 | None,
         mask: MaskU8 | None,
+        references: Sequence[ImageU8] = (),
     ) -> Finished:
-        """Run one job. `image` (RGBA) and `mask` are of the size of `bounds`.
+        """Run one job. `image` (RGBA) and `mask` are of the size of `bounds`. `references` (RGBA, each of a size of its
+        own) are the pictures of the request's.
 
         KeyboardInterrupt cancels the job and comes out as a BridgeError (CANCELLED).
         """
@@ -94,7 +97,12 @@ class Session:
         except messages.MessageError as error:
             raise BridgeError(Code.BAD_INPUT, str(error)) from error
         colours = None if image is None else _strips(swap_red_and_blue(image))
-        self.client.submit(submit, colours, None if mask is None else _strips(mask))
+        self.client.submit(
+            submit,
+            colours,
+            None if mask is None else _strips(mask),
+            references=[Pixels(each.shape, _strips(swap_red_and_blue(each))) for each in references],
+        )
         try:
             return self._finish(submit.job)
         except KeyboardInterrupt:

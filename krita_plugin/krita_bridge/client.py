@@ -30,6 +30,7 @@ from .link import (
 from .wire import limits, messages
 from .wire.control import control_tensor
 from .wire.frames import Buffer, Tensor
+from .wire.reference import reference_tensor
 
 FIRST_DELAY = 0.1
 LAST_DELAY = 5.0
@@ -149,9 +150,11 @@ class Client:
         image: Optional[Sequence[Buffer]] = None,
         mask: Optional[Sequence[Buffer]] = None,
         controls: Optional[Mapping[int, Sequence[Buffer]]] = None,
+        references: Sequence[Pixels] = (),
     ) -> None:
         """Send a job. `image` (BGRA) and `mask` are the rows of `submit.bounds` in strips, not copied; so are `controls`
-        (BGRA), by the number of the request's control that they belong to.
+        (BGRA), by the number of the request's control that they belong to. `references` (BGRA, H x W x 4 of sizes of
+        their own) are the pictures of the request's.
 
         The strips must not change until the job has ended: they are sent again when the bridge has lost it.
         Raises ValueError when their bytes do not match the bounds.
@@ -164,6 +167,8 @@ class Client:
             tensors[messages.MASK] = Pixels((height, width), mask)
         for index, picture in (controls or {}).items():
             tensors[control_tensor(index)] = Pixels((height, width, 4), picture)
+        for index, reference in enumerate(references):
+            tensors[reference_tensor(index)] = reference
         self._table.submit(submit, tensors)
 
     def cancel(self, job: str) -> None:

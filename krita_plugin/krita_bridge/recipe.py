@@ -48,6 +48,7 @@ class Recipe:
     """What can be asked for again. None: the text does not say.
 
     `scheduler` as the text calls it; `clip_skip` counts as A1111 does; `size` is that of the picture, px.
+    `references`: how many reference images there were, which no text can hold.
     """
 
     prompt: str = ""
@@ -63,6 +64,7 @@ class Recipe:
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
     size: Optional[Extent] = None
+    references: int = 0
 
 
 def texts(
@@ -110,6 +112,7 @@ def _read_ours(text: str) -> Optional[Recipe]:
         clip_skip=_within(facts.clip_skip, 1, limits.MAX_CLIP_SKIP),
         guidance_rescale=_within(facts.guidance_rescale, 0.0, 1.0),
         size=_usable(size.width, size.height),
+        references=len(facts.references),
     )
 
 

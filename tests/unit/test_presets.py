@@ -16,6 +16,7 @@ from bridge.presets import (
     DETAIL,
     EmbeddedModel,
     HubModel,
+    IpAdapterSource,
     ModelFile,
     ModelFolder,
     load_presets,
@@ -92,6 +93,16 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("USERPROFILE", "/somewhere")
     source = read_preset(write(tmp_path, model('file = "~/a.safetensors"'))).model
     assert source == ModelFile(Path("/somewhere/a.safetensors"))
+
+
+def test_an_ip_adapter_is_named_by_its_table(tmp_path: Path) -> None:
+    assert read_preset(write(tmp_path)).ip_adapter is None
+    text = GOOD + '[ip_adapter]\nfile = "a.safetensors"\nimage_encoder = "/models/encoder"\n'
+    found = read_preset(write(tmp_path, text)).ip_adapter
+    assert found == IpAdapterSource(tmp_path / "a.safetensors", Path("/models/encoder"))
+    for mistake in ("[ip_adapter]", '[ip_adapter]\nfile = "a"', f'{text}scale = "1"'):
+        with pytest.raises(BridgeError, match="ip_adapter"):
+            read_preset(write(tmp_path, mistake if mistake.startswith(GOOD) else GOOD + mistake))
 
 
 @pytest.mark.parametrize(

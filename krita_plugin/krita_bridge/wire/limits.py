@@ -25,9 +25,7 @@ MAX_REFERENCES = 4
 MAX_REFERENCE_SIDE = 1024
 """Largest side of a reference image, px: image encoders look at 224 to 448."""
 
-MAX_FRAME_BYTES = (
-    MAX_PIXELS * 5 + MAX_REFERENCES * MAX_REFERENCE_SIDE**2 * 4 + MAX_HEADER_BYTES + 8
-)
+MAX_FRAME_BYTES = MAX_PIXELS * 5 + MAX_REFERENCES * MAX_REFERENCE_SIDE**2 * 4 + MAX_HEADER_BYTES + 8
 """Largest binary frame: four bytes of colour and one of mask a pixel, and the references."""
 
 MAX_PROMPT_CHARACTERS = 10_000

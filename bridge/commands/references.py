@@ -1,0 +1,88 @@
+"""`--reference` of `krita-bridge paint`: pictures that the result is to resemble."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from krita_plugin.krita_bridge.wire.checks import MessageError
+from krita_plugin.krita_bridge.wire.limits import MAX_REFERENCE_SIDE
+from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
+
+if TYPE_CHECKING:
+    from bridge.engine.types import ImageU8
+
+_OPTION = re.compile(r"(.+):([a-z]+)=([^:/\\]*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class GivenReference:
+    """A file, and how it is to be used."""
+
+    path: Path
+    reference: Reference
+
+
+def add_reference_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference",
+        type=read_argument,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a picture to resemble, for presets with an IP-Adapter; FILE:weight=0.8 counts more (0 to 2, default: "
+        f"{Reference().weight:g}), FILE:mode=style or mode=composition takes that alone; up to four times",
+    )
+
+
+def read_argument(text: str) -> GivenReference:
+    """FILE, FILE:weight=W, FILE:mode=M or both, in any order. Raises argparse.ArgumentTypeError."""
+    path, options = text, dict[str, str]()
+    while match := _OPTION.fullmatch(path):
+        path = match[1]
+        if match[2] in options:
+            raise argparse.ArgumentTypeError(f"{text!r} says {match[2]} twice")
+        options[match[2]] = match[3]
+    readers: dict[str, Callable[[str], Any]] = {"weight": _weight, "mode": _mode}
+    unknown = sorted(options.keys() - readers)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{text!r} says {unknown[0]}; weight and mode are known")
+    try:
+        reference = Reference(**{name: readers[name](value) for name, value in options.items()})
+    except MessageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return GivenReference(Path(path), reference)
+
+
+def read_reference(path: Path) -> tuple[ImageU8, tuple[str, ...]]:
+    """The picture (RGBA), made small enough for the wire, and a sentence for each thing that reading it changed.
+    Raises BridgeError (BAD_INPUT)."""
+    import numpy as np
+    from PIL import Image
+
+    from bridge.commands.pictures import read_picture
+
+    picture = read_picture(path)
+    image = Image.fromarray(picture.pixels)
+    # Pillow weighs colours by their alpha here, so nothing of what is transparent bleeds in.
+    image.thumbnail((MAX_REFERENCE_SIDE, MAX_REFERENCE_SIDE), Image.Resampling.LANCZOS)
+    return np.array(image), picture.notes
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no weight such as 0.6") from None
+
+
+def _mode(text: str) -> ReferenceMode:
+    try:
+        return ReferenceMode(text)
+    except ValueError:
+        modes = ", ".join(mode.value for mode in ReferenceMode)
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {modes}") from None
