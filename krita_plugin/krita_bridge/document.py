@@ -133,17 +133,18 @@ class CanvasDocument:
 
     def find(self, unique_id: str) -> Any:
         """The node with this id, None when it is not in the document (Krita 5.1 has no search of its own)."""
-        return next((n for n in self._nodes() if n.uniqueId().toString() == unique_id), None)
+        return next((n for n in self.nodes() if n.uniqueId().toString() == unique_id), None)
 
     def left_over(self, unique_id: str, name: str) -> Any:
         """A preview layer that an earlier run of Krita left in the file, locked as it was; None without one."""
-        for node in self._nodes():
+        for node in self.nodes():
             if node.type() == "paintlayer" and node.locked():
                 if node.uniqueId().toString() == unique_id or node.name() == name:
                     return node
         return None
 
-    def _nodes(self) -> Iterator[Any]:
+    def nodes(self) -> Iterator[Any]:
+        """The root and all below it."""
         pending: List[Any] = [self.root()]
         while pending:
             node = pending.pop()

@@ -13,6 +13,7 @@ from krita import Krita
 
 from .document import CanvasDocument
 from .redraw import LEAST_PIXELS
+from .steady import SteadyLayer
 from .words import is_layer_name
 
 NEW_LAYER_ACTION = "add_new_paint_layer"
@@ -48,33 +49,44 @@ def top_of(document: CanvasDocument) -> Any:
 def hang(document: CanvasDocument, node: Any, above: Any) -> Generator[float, None, Any]:
     """Put the new layer `node` above the layer `above`; returns the layer that hangs there.
 
-    On a large canvas that is one made by Krita, with the name and the lock of `node`.
+    On a large canvas that is one made by Krita, with the name and the lock of `node`. The painter's active layer stays
+    theirs.
     """
-    canvas = document.canvas()
-    is_large = canvas.width * canvas.height >= LEAST_PIXELS
-    # With a group as the active layer the action would make the new one inside it.
-    if is_large and above is not None and above.type() != "grouplayer" and document.is_srgb8():
+    steady = SteadyLayer(document)
+    try:
         made = yield from _made_by_krita(document, above)
         if made is not None:
             made.setName(node.name())
             made.setLocked(node.locked())
-            return made
-    parent = above.parentNode() if above is not None else document.root()
-    parent.addChildNode(node, above)
-    return node
+        else:
+            parent = above.parentNode() if above is not None else document.root()
+            parent.addChildNode(node, above)
+        yield from steady.restored()
+    finally:
+        steady.stop()
+    return made or node
 
 
 def _made_by_krita(document: CanvasDocument, above: Any) -> Generator[float, None, Any]:
-    if not document.is_active():
+    """A new layer that Krita's own action has made above `above`; None where it does not pay or is not possible."""
+    canvas = document.canvas()
+    is_large = canvas.width * canvas.height >= LEAST_PIXELS
+    # With a group as the active layer the action would make the new one inside it.
+    if not is_large or above is None or above.type() == "grouplayer" or not document.is_srgb8():
         return None
-    document.activate(above)
-    yield POLL_SECONDS
-    active = document.active_node() if document.is_active() else None
-    if active is None or active.uniqueId() != above.uniqueId():
+    own = document.active_node() if document.is_active() else None
+    if own is None:
         return None
     parent = above.parentNode()
     before = [child.uniqueId() for child in parent.childNodes()]
-    Krita.instance().action(NEW_LAYER_ACTION).trigger()
+    document.activate(above)
+    can_be_made = document.active_node().uniqueId() == above.uniqueId()
+    if can_be_made:
+        Krita.instance().action(NEW_LAYER_ACTION).trigger()
+    # At once: a stroke could begin in the next turn of the event loop.
+    document.activate(own)
+    if not can_be_made:
+        return None
     for _ in range(PATIENCE):
         yield POLL_SECONDS
         made = _newcomer(document, parent, before)

@@ -16,8 +16,8 @@ from .closing import close_guard, in_dialog
 from .document import CanvasDocument
 from .guard import Decision, DocumentState, LayerFate, Placement, decide
 from .hang import anchor, hang, top_of
-from .qt import QtCore
 from .redraw import forget_redo, layer_was_added, nothing_to_redo, redraw
+from .steady import is_pressed
 from .strips import strips
 from .turns import Task
 from .wire.frames import Buffer
@@ -179,14 +179,18 @@ class JobLayer:
         self._closed = True
 
     def until_idle(self) -> Task:
-        """Wait until no stroke is being painted and no dialog is open, such as the one before closing."""
-        while self.document.is_open() and (in_dialog() or not self.document.is_idle()):
+        """Wait until no stroke is being painted and no dialog is open, such as the one before closing.
+
+        Some tools paint only when the button is let go: one that is held down counts as a stroke.
+        """
+        while self.document.is_open() and (
+            in_dialog() or is_pressed() or not self.document.is_idle()
+        ):
             yield IDLE_POLL_SECONDS
 
     def _attach(self, placement: Placement) -> Task:
         if placement is Placement.INTO_PREVIEW_LAYER:
             return
-        active = self.document.active_node()
         above = anchor(self.document, self._anchor_id)
         if placement is Placement.NEW_LAYER_AT_ROOT or above is None:
             above = top_of(self.document)
@@ -194,14 +198,8 @@ class JobLayer:
         self._attached = True
         close_guard.watch()
         close_guard.layer_changed()
-        # Krita activates a new layer a moment later; the painter goes on where they were.
-        QtCore.QTimer.singleShot(0, lambda: self._give_back(active))
         yield IDLE_POLL_SECONDS
         layer_was_added(self.document)
-
-    def _give_back(self, active: Any) -> None:
-        if active is not None and self.document.is_active() and self.document.holds(active):
-            self.document.activate(active)
 
     def _write(self, bounds: Bounds, image: Buffer) -> Task:
         if self._written is not None and self._written != bounds:

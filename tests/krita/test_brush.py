@@ -36,8 +36,14 @@ PAUSE = 1.0
 """Seconds between two strokes. Pictures are put onto the canvas only in the pauses: the test needs some."""
 
 MOST_WAIT = 4.0
-"""How many times longer than without a job an event of the pen may wait. Measured with Krita 5.1.5 on one busy core: 1.5
-to 2 times, and 10 times with 200 ms spent in the UI thread for each preview."""
+"""How many times longer than without a job an event of the pen may wait. Measured on one busy core: 1.0 to 1.2 times with
+Krita 5.1.5, 5.3.4 and 6.0.4, and 22 to 32 times with 200 ms spent in the UI thread for each preview."""
+
+AT_EACH_PREVIEW = ("krita_bridge.studio:Studio", "preview")
+LEAST_BLOCK, LONGEST_BLOCK = 0.2, 1.0
+"""Seconds."""
+BLOCK_RATIO = 40.0
+"""A block in relation to what an event of the pen waits anyway: the mean wait becomes a quarter of the block or more."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,10 @@ class Easel:
     docker: BridgeDocker
     bridge: PreviewingBridge
 
-    def document(self) -> Document:
+    def document(self, side: int = SIDE) -> Document:
         """An empty one, all of it selected, with a brush in hand."""
-        document = self.krita.new_document(SIDE, SIDE)
-        document.select_exactly(0, 0, SIDE, SIDE)
+        document = self.krita.new_document(side, side)
+        document.select_exactly(0, 0, side, side)
         self.krita.agent.call("set_brush", "b) Basic-5", 30.0, [40, 90, 180])
         self.krita.agent.call("take_tool", "KritaShape/KisToolBrush")
         self.docker.write(PROMPT)
@@ -126,6 +132,48 @@ def test_the_brush_does_not_wait_for_a_job_and_paints_the_same(easel: Easel) -> 
         if generating.wait < MOST_WAIT * undisturbed.wait:
             return
     pytest.fail(f"an event of the pen waits for the UI thread, ms alone and beside a job: {waits}")
+
+
+def test_a_plugin_that_keeps_the_brush_waiting_would_be_noticed(easel: Easel) -> None:
+    """Shows that the test above can fail: the plugin blocks Krita at each preview that arrives."""
+    undisturbed = easel.draw_undisturbed()
+    block = min(LONGEST_BLOCK, max(LEAST_BLOCK, BLOCK_RATIO * undisturbed.wait / 1000))
+    easel.krita.agent.call("slow_down", *AT_EACH_PREVIEW, block)
+    try:
+        generating = easel.draw_while_generating()
+    finally:
+        easel.krita.agent.call("slow_down", *AT_EACH_PREVIEW, 0.0)
+    assert generating.wait > MOST_WAIT * undisturbed.wait
+
+
+@pytest.mark.parametrize("side", [512, 1600])
+def test_a_stroke_that_begins_while_the_layer_is_added_lands_where_the_painter_paints(
+    easel: Easel, side: int
+) -> None:
+    """Krita activates a new layer; on a large canvas it is Krita that makes it."""
+    krita = easel.krita
+    document = easel.document(side)
+    document.add_layer("Sketch")
+    document.activate_layer("Background")
+    before = document.layer_pixels("Background")
+    jobs = easel.bridge.jobs()
+    easel.docker.generate()
+    submit = easel.bridge.wait_for_job(jobs + 1)
+    document.activate_layer("Sketch")
+    points = [document.to_screen((x, side / 2)) for x in (side / 4, side / 2)]
+    krita.agent.call("hasty_painter_start", "Sketch", *points)
+    with easel.bridge.previews(submit):
+        easel.docker.wait_for_preview(document, PROMPT)
+        krita.wait_until(lambda: document.facts()["active"]["name"] == "Sketch")
+    seen = krita.agent.call("hasty_painter_stop")
+    easel.bridge.finish(submit)
+    result = easel.docker.wait_for_result(document, PROMPT)
+    colours = np.unique(document.layer_pixels(result.name).reshape(-1, 4), axis=0)
+    is_kept = np.array_equal(document.layer_pixels("Background"), before)
+    assert is_kept and len(colours) == 1, f"a stroke landed elsewhere, begun on one of {seen}"
+    assert document.layer_pixels("Sketch").any() == bool(seen)
+    assert document.facts()["active"]["name"] == "Sketch"
+    krita.close_all()
 
 
 @pytest.mark.parametrize("previews", [True, False])

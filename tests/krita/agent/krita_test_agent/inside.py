@@ -9,6 +9,7 @@ from krita import Krita, ManagedColor, Selection
 
 from . import faults
 from .heartbeat import Heartbeat
+from .meddling import hasty_painter_start, hasty_painter_stop, slow_down  # noqa: F401
 from .qt import QtCore, QtGui, QtWidgets
 
 _CANVAS_CLASSES = ("KisQPainterCanvas", "KisOpenGLCanvas2")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 try:
-    from PyQt5 import QtCore, QtGui, QtNetwork, QtWidgets
+    from PyQt5 import QtCore, QtGui, QtNetwork, QtTest, QtWidgets
 except ImportError:  # Krita 6 refuses PyQt5
-    from PyQt6 import QtCore, QtGui, QtNetwork, QtWidgets
+    from PyQt6 import QtCore, QtGui, QtNetwork, QtTest, QtWidgets
 
-__all__ = ["QtCore", "QtGui", "QtNetwork", "QtWidgets"]
+__all__ = ["QtCore", "QtGui", "QtNetwork", "QtTest", "QtWidgets"]
