@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.engine.prompt import PLACE
@@ -18,6 +18,7 @@ from bridge.errors import BridgeError, Code
 from bridge.live.sampling import LiveSampling
 from bridge.toml_table import Table
 from krita_plugin.krita_bridge.wire import limits
+from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 
 DEFAULT_PRESET = "embedded"
@@ -103,6 +104,9 @@ class IpAdapterSource:
 
 
 ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
+PartFolder = ModelFolder | HubModel
+PartSource = ModelFolder | ModelFile | HubModel
+"""Where a network beside the model lies: for these `vae` is always None."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,9 @@ class Preset:
     """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
     `negative_prompt` are used where a request leaves them open. `template` goes round every prompt, which
     stands in it as {prompt}. `clip_skip` counts as A1111 does, 1 is none; `guidance_rescale` 0 to 1. `detail`: strength, 0 to 1, of
-    a second pass over what is larger than the model likes; 0 is none. `live`: how it samples while live painting is on."""
+    a second pass over what is larger than the model likes; 0 is none. `controls`: where the ControlNets lie;
+    `depth_estimator`: what works depth out from pictures. For both, None or left out: what the model itself brings.
+    `live`: how it samples while live painting is on."""
 
     name: str
     label: str
@@ -125,6 +131,8 @@ class Preset:
     guidance_rescale: float = 0.0
     detail: float = 0.0
     live: LiveSampling = LIVE
+    controls: Mapping[ControlKind, PartSource] = field(default_factory=dict)
+    depth_estimator: PartFolder | None = None
     ip_adapter: IpAdapterSource | None = None
 
     @property
@@ -197,6 +205,8 @@ def read_preset(path: Path) -> Preset:
         clip_skip=sampling.whole("clip_skip", 1, limits.MAX_CLIP_SKIP, default=1),
         guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
         detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
+        controls=_read_controls(top, path.parent),
+        depth_estimator=_read_depth_estimator(top, path.parent),
         live=_read_live(top),
         ip_adapter=_read_ip_adapter(top, path.parent),
     )
@@ -248,6 +258,57 @@ def _read_ip_adapter(top: Table, base: Path) -> IpAdapterSource | None:
     return source
 
 
+def _read_controls(top: Table, base: Path) -> dict[ControlKind, PartSource]:
+    """The tables `[control.depth]`, `[control.canny]` ..., each of which names a ControlNet."""
+    if "control" not in top:
+        return {}
+    table = top.table("control")
+    found = {
+        kind: _read_part(table.table(kind.value), base, ("folder", "file", "repo"))
+        for kind in ControlKind
+        if kind.value in table
+    }
+    table.refuse_unknown_keys()
+    return found
+
+
+def _read_depth_estimator(top: Table, base: Path) -> PartFolder | None:
+    if "depth_estimator" not in top:
+        return None
+    source = _read_part(top.table("depth_estimator"), base, ("folder", "repo"))
+    assert not isinstance(source, ModelFile)  # no file was offered
+    return source
+
+
+def _read_part(table: Table, base: Path, kinds: Sequence[str]) -> PartSource:
+    """A table that names one network beside the model, in one of these ways."""
+    given = [key for key in kinds if key in table]
+    if len(given) != 1:
+        raise table.error("", f"must name exactly one of {', '.join(kinds)}")
+    source: PartSource
+    if given == ["file"]:
+        source = ModelFile(table.path("file", base))
+    elif given == ["folder"]:
+        variant = table.optional_matching("variant", _VARIANT)
+        source = ModelFolder(table.path("folder", base), variant)
+    else:
+        source = _read_hub(table)
+    table.refuse_unknown_keys()
+    return source
+
+
+def _read_hub(table: Table, vae: Path | None = None) -> HubModel:
+    repository = table.matching("repo", _REPOSITORY)
+    if ".." in repository:
+        raise table.error("repo", "is not of the form owner/name")
+    return HubModel(
+        repository=repository,
+        revision=table.matching("revision", _REVISION, "main"),
+        variant=table.optional_matching("variant", _VARIANT),
+        vae=vae,
+    )
+
+
 def _read_source(table: Table, base: Path) -> ModelSource:
     """The `[model]` table: exactly one of embedded, folder, file, repo, and what goes with it."""
     kinds = [key for key in ("embedded", "folder", "file", "repo") if key in table]
@@ -272,14 +333,6 @@ def _read_source(table: Table, base: Path) -> ModelSource:
             vae=vae,
         )
     else:
-        repository = table.matching("repo", _REPOSITORY)
-        if ".." in repository:
-            raise table.error("repo", "is not of the form owner/name")
-        source = HubModel(
-            repository=repository,
-            revision=table.matching("revision", _REVISION, "main"),
-            variant=table.optional_matching("variant", _VARIANT),
-            vae=vae,
-        )
+        source = _read_hub(table, vae)
     table.refuse_unknown_keys()
     return source

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -38,7 +38,7 @@ from bridge.jobs.pipes import BEAT, BEAT_SECONDS, read_frame, write_frame
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET, load_presets
 from krita_plugin.krita_bridge.wire import frames, messages
-from krita_plugin.krita_bridge.wire.control import control_tensor
+from krita_plugin.krita_bridge.wire.control import Control, control_tensor
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.messages import (
     IMAGE,
@@ -70,7 +70,12 @@ class PaintingEngine(Protocol):
     @property
     def model_name(self) -> str: ...
 
-    def prepare(self, preset: str, on_progress: Callable[[float, str], None]) -> None: ...
+    def prepare(
+        self,
+        preset: str,
+        on_progress: Callable[[float, str], None],
+        controls: Sequence[Control] = (),
+    ) -> None: ...
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting: ...
 
@@ -261,7 +266,8 @@ class Worker:
         try:
             if order.cancelled.is_set():
                 raise BridgeError(Code.CANCELLED, "The job was cancelled.")
-            engine.prepare(order.job.request.preset, self._tell_loading)
+            request = order.job.request
+            engine.prepare(request.preset, self._tell_loading, request.controls)
             self._tell(EngineState.BUSY, "Painting.", engine)
             self._paint(engine, order)
         except BridgeError as error:

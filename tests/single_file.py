@@ -174,3 +174,28 @@ def _highest(names: Iterable[str], pattern: str) -> int:
 
 def _matches(pattern: str, names: Iterable[str]) -> list[re.Match[str]]:
     return [match for match in (re.match(pattern, name) for name in names) if match]
+
+
+def controlnet_names(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """A ControlNet's weights as its authors published them: the UNet's first half under its original names, and the
+    convolutions that begin as zeros."""
+    half = {name: tensor for name, tensor in tensors.items() if not name.startswith("controlnet_")}
+    renamed = {
+        name.replace("model.diffusion_model.", "control_model."): tensor
+        for name, tensor in unet_names(half).items()
+    }
+    for name, tensor in tensors.items():
+        if name in half:
+            continue
+        stem, kind = name.rsplit(".", 1)
+        place, _, rest = stem.removeprefix("controlnet_").partition(".")
+        if place == "mid_block":
+            new = "middle_block_out.0"
+        elif place == "down_blocks":
+            new = f"zero_convs.{rest}.0"
+        else:
+            ends = {"conv_in": 0, "conv_out": 14}
+            at = ends[rest] if rest in ends else 2 * (int(rest.removeprefix("blocks.")) + 1)
+            new = f"input_hint_block.{at}"
+        renamed[f"control_model.{new}.{kind}"] = tensor
+    return renamed

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
@@ -22,6 +23,9 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    DPTConfig,
+    DPTForDepthEstimation,
+    DPTImageProcessorPil,
 )
 
 WIDTH = 32
@@ -85,6 +89,43 @@ def make_tiny_sdxl(folder: Path, *, seed: int = 0) -> Path:
         add_watermarker=False,
     )
     pipeline.save_pretrained(folder)
+    return folder
+
+
+def make_tiny_controlnet(model: Path, folder: Path, *, seed: int = 0) -> Path:
+    """Write a ControlNet for the model at `model`, with weights where a new one has zeros: it changes every picture."""
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel.from_pretrained(model / "unet")
+    net = ControlNetModel.from_unet(unet).eval()
+    if unet.config.in_channels != 4:  # a UNet for inpainting: its ControlNets see the latents alone
+        net = ControlNetModel.from_config({**net.config, "in_channels": 4}).eval()
+    for convolution in (
+        *net.controlnet_down_blocks,
+        net.controlnet_mid_block,
+        net.controlnet_cond_embedding.conv_out,
+    ):
+        torch.nn.init.normal_(convolution.weight, std=0.3)
+    net.save_pretrained(folder)
+    return folder
+
+
+def make_tiny_depth_estimator(folder: Path, *, seed: int = 0) -> Path:
+    """Write a tiny DPT with random weights, in the layout of transformers."""
+    torch.manual_seed(seed)
+    config = DPTConfig(
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=8,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        use_auxiliary_head=False,
+    )
+    DPTForDepthEstimation(config).eval().save_pretrained(folder)
+    DPTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 
 from bridge.engine.condition import Conditioning
+from bridge.engine.control import Hint, make_residuals
 from bridge.engine.sample import Predict
 from bridge.engine.tiles import Layout, Tile
 from bridge.models.loaded import LoadedModel
@@ -22,6 +23,7 @@ def make_predictor(
     picture: Extent,
     extra: torch.Tensor | None = None,
     rescale: float = 0.0,
+    hints: Sequence[Hint] = (),
 ) -> Predict:
     """The guided model output (Ho & Salimans, Classifier-free diffusion guidance, 2022).
 
@@ -29,6 +31,7 @@ def make_predictor(
     (positive, negative) above: negative + guidance * (positive - negative). `extra` are the channels after
     the latents of a UNet trained to inpaint: mask and masked latents. `picture` is the working size, px.
     `rescale`, 0 to 1: how far the output's spread is brought back to that without guidance (`rescaled`).
+    `hints` are the controls: they guide both branches.
     """
     batch = len(conditions)
     tokens = conditions[0].tokens
@@ -38,18 +41,21 @@ def make_predictor(
     shown = (tokens, pictures) if pictures else tokens
     added = _added_conditions(model, conditions, picture)
     at = _on_device(tuple(timesteps), model.device)
+    residuals = make_residuals(hints, len(timesteps), tokens, added)
 
     def predict(latents: torch.Tensor, index: int) -> torch.Tensor:
         given = latents if extra is None else torch.cat([latents, extra], dim=1)
         given = given.to(model.dtype)
         if batch > 1:
             given = given.expand(batch, -1, -1, -1)
+        heard = residuals(given[:, : latents.shape[1]], at[index], index)
         output: torch.Tensor = model.unet(
             given,
             at[index],
             encoder_hidden_states=shown,
             added_cond_kwargs=added,
             return_dict=False,
+            **heard,
         )[0].to(latents.dtype)
         if batch == 1:
             return output

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bridge.engine.condition import PromptEncoder
+from bridge.engine.control_held import Controls
 from bridge.engine.reference import References
 from bridge.engine.request import Settings
 from bridge.models.adapters import Adapter, Adapters
@@ -13,6 +14,7 @@ from bridge.models.embeddings import Embeddings
 from bridge.models.hashing import HashCache
 from bridge.models.hypernetwork import Hypernetworks
 from bridge.models.library import Library
+from bridge.models.load import own_folder
 from bridge.models.loaded import LoadedModel
 from bridge.presets import ModelSource
 from krita_plugin.krita_bridge.wire.messages import UsedWeights, WeightsKind
@@ -35,6 +37,7 @@ class Held:
         hypernetworks = Library(home / HYPERNETWORKS, "hypernetwork")
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
         self.references = References(model, self._hashes)
+        self.controls = Controls(model, own_folder(source), self._hashes)
 
     def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.engine.condition import Encoder
+from bridge.engine.control import NO_GUIDES, Guides
 from bridge.engine.plan import Plan
 from bridge.engine.request import Settings
 from bridge.engine.run import Run
@@ -30,15 +31,16 @@ def paint(
     settings: Settings,
     on_step: OnStep,
     is_cancelled: IsCancelled,
+    guides: Guides = NO_GUIDES,
 ) -> tuple[ImageU8, Plan]:
     """The layer, and the plan of the pass that made it. Raises BridgeError. Use it inside torch.inference_mode()."""
     pixels = snapshot.bounds.width * snapshot.bounds.height
     if pixels <= model.resolution.max_pixels or not settings.detail or not settings.run:
-        run = Run(model, encoder, snapshot, selection, settings)
+        run = Run(model, encoder, snapshot, selection, settings, guides=guides)
         return run.paint(on_step, is_cancelled), run.plan
     if settings.prefill is Prefill.KEEP and settings.strength <= settings.detail:
         # What is there says what is where: the first pass would only lose its detail.
-        run = Run(model, encoder, snapshot, selection, settings, MOST_DETAILED)
+        run = Run(model, encoder, snapshot, selection, settings, MOST_DETAILED, guides)
         return run.paint(on_step, is_cancelled), run.plan
 
     strongest = settings.detail * (1 if selection is None else float(selection.max()) / 255)
@@ -49,10 +51,10 @@ def paint(
         run=steps_run(settings.steps, strongest),
     )
     steps = settings.run + finer.run
-    first = Run(model, encoder, snapshot, selection, settings)
+    first = Run(model, encoder, snapshot, selection, settings, guides=guides)
     layer = first.paint(_counted(on_step, 0, steps), is_cancelled)
     painted = replace(snapshot, image=_painted(snapshot, layer, first.plan.target))
-    second = Run(model, encoder, painted, selection, finer, MOST_DETAILED)
+    second = Run(model, encoder, painted, selection, finer, MOST_DETAILED, guides)
     return second.paint(_counted(on_step, settings.run, steps), is_cancelled), second.plan
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from bridge.models.load import load as load_model
 from bridge.models.loaded import LoadedModel
 from bridge.presets import DEFAULT_PRESET, ModelSource, Preset
 from krita_plugin.krita_bridge.wire import runfile
+from krita_plugin.krita_bridge.wire.control import Control
 
 OnProgress = Callable[[float, str], None]
 Load = Callable[[ModelSource, str, torch.dtype | None, OnProgress], LoadedModel]
@@ -66,12 +67,16 @@ class Engine:
         """The model in memory; empty before the first is loaded."""
         return "" if self._held is None else self._held.model.name
 
-    def prepare(self, preset: str, on_progress: OnProgress) -> None:
-        """Load the preset's model unless it is in memory; the one before it makes room first.
+    def prepare(
+        self, preset: str, on_progress: OnProgress, controls: Sequence[Control] = ()
+    ) -> None:
+        """Load the preset's model unless it is in memory; the one before it makes room first. So with what `controls`
+        need beside it.
 
         Raises BridgeError.
         """
-        self._model(self._preset(preset).model, on_progress)
+        found = self._preset(preset)
+        self._model(found.model, on_progress).controls.prepare(controls, found, on_progress)
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting:
         """Paint a job; the same job gives the same bytes on the same machine.
@@ -91,24 +96,30 @@ class Engine:
             held.references.beside(held.encoder, preset, *given) as seen,
         ):
             weights = (*held.prepare(settings), *seen.weights)
+            controlled = held.controls.use(job.request.controls, job.snapshot, preset)
+            snapshot = replace(job.snapshot, controls=controlled.maps)
             if settings.upscale > 1:
-                larger = Upscale(held.model, seen.encoder, job.snapshot, selected, settings)
+                larger = Upscale(
+                    held.model, seen.encoder, snapshot, selected, settings, controlled.guides
+                )
                 layer = larger.paint(on_step, is_cancelled)
                 target, working = larger.target, larger.working
             else:
                 layer, plan = passes.paint(
                     held.model,
                     seen.encoder,
-                    job.snapshot,
+                    snapshot,
                     selected,
                     settings,
                     on_step,
                     is_cancelled,
+                    controlled.guides,
                 )
                 target, working = plan.target, plan.working
         seconds = time.perf_counter() - started
         facts = facts_of(settings, job.snapshot, held.model, weights, working, seconds)
-        return Painting(layer, target, replace(facts, references=seen.used))
+        facts = replace(facts, controls=controlled.used, references=seen.used)
+        return Painting(layer, target, facts, controlled.kept)
 
     def _preset(self, name: str) -> Preset:
         found = self._presets.get(name or DEFAULT_PRESET)

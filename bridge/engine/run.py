@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -14,6 +14,7 @@ from bridge.engine import latent, mask, noise
 from bridge.engine.color import over_white, to_model, to_u8
 from bridge.engine.composite import Compositor
 from bridge.engine.condition import Conditioning, Encoder
+from bridge.engine.control import NO_GUIDES, Guides, Hint, hint
 from bridge.engine.guidance import in_tiles, make_predictor
 from bridge.engine.match import match
 from bridge.engine.plan import Plan, make_plan
@@ -43,8 +44,10 @@ class Run:
         selection: MaskU8 | None,
         settings: Settings,
         most_pixels: int | None = None,
+        guides: Guides = NO_GUIDES,
     ) -> None:
-        """`most_pixels`: paint at up to so many, in tiles, instead of at a size that the model likes as a whole."""
+        """`most_pixels`: paint at up to so many, in tiles, instead of at a size that the model likes as a whole.
+        `guides`: the controls that are heard; their maps are the snapshot's `controls`."""
         source = target = snapshot.bounds
         if selection is not None:
             box = tight_bounds(selection)
@@ -59,6 +62,9 @@ class Run:
             self._layout = make_layout(*_latents(self.plan, model.latent_scale), side)
         self._model = model
         self._encoder = encoder
+        self._hints = tuple(
+            hint(guide, snapshot.controls[index], self.plan) for index, guide in guides.items()
+        )
         self._image = snapshot.image
         self._selection = selection
         self._settings = settings
@@ -97,7 +103,7 @@ class Run:
         conditions = self._conditions()
         timesteps = [step.timestep for step in schedule.steps]
 
-        def of(size: Extent, extra: torch.Tensor | None) -> Predict:
+        def of(size: Extent, extra: torch.Tensor | None, hints: Sequence[Hint]) -> Predict:
             return make_predictor(
                 self._model,
                 timesteps,
@@ -106,14 +112,16 @@ class Run:
                 size,
                 extra,
                 settings.guidance_rescale,
+                hints,
             )
 
         def of_tile(tile: Tile) -> Predict:
             size = Extent(tile.width * scale, tile.height * scale)
-            return of(size, None if extra is None else tile.of(extra))
+            hints = [each.of_tile(tile, scale) for each in self._hints]
+            return of(size, None if extra is None else tile.of(extra), hints)
 
         if self._layout is None:
-            return of(self.plan.working, extra)
+            return of(self.plan.working, extra, self._hints)
         # What is kept is put back after every step: nobody needs to paint it.
         layout = self._layout.touching(self._levels) if keeps else self._layout
         channels = int(self._model.vae.config.latent_channels)

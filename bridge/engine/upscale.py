@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.engine.condition import Encoder
+from bridge.engine.control import NO_GUIDES, Guides
 from bridge.engine.lanczos import Box, enlarge, enlarge_mask
 from bridge.engine.request import Settings
 from bridge.engine.run import Run
@@ -66,6 +67,7 @@ class Upscale:
         snapshot: Snapshot,
         selection: MaskU8 | None,
         settings: Settings,
+        guides: Guides = NO_GUIDES,
     ) -> None:
         """`target` is where the result lies on `canvas`, the larger one; `working` is the size of a tile.
 
@@ -83,6 +85,7 @@ class Upscale:
         self.working = self._rows[0][0].bounds.extent
         self._model, self._encoder, self._settings = model, encoder, settings
         self._image, self._snapshot, self._selection = snapshot.image, snapshot, selection
+        self._guides = guides
 
     def paint(self, on_step: OnStep, is_cancelled: IsCancelled) -> ImageU8:
         """All of `target`, RGBA: refined where it is selected, enlarged alone elsewhere; its alpha is the enlarged
@@ -145,7 +148,7 @@ class Upscale:
             for index, control in self._snapshot.controls.items()
         }
         snapshot = Snapshot(self.canvas, bounds, opaque, selected, controls)
-        run = Run(self._model, self._encoder, snapshot, selected, settings)
+        run = Run(self._model, self._encoder, snapshot, selected, settings, guides=self._guides)
         layer = run.paint(lambda _: None, is_cancelled).astype(np.float32)
         at = _at(run.plan.target.relative_to(bounds))
         change[at] = (layer[..., :3] - shown[at]) * (layer[..., 3:] / 255)

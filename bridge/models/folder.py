@@ -19,6 +19,14 @@ from bridge.models.families import SD15, SDXL, Family
 UNET, VAE, TEXT, TEXT_2 = "unet", "vae", "text_encoder", "text_encoder_2"
 PREVIEW = "preview_decoder"
 """Optional: an AutoencoderTiny for the same latents (as TAESD is), which shows the picture as it forms."""
+DEPTH = "depth_estimator"
+"""Optional: what `transformers` loads as a model for depth estimation. Painting does not need it: it is no part of the
+model's hash."""
+CONTROLNET = "controlnet"
+"""Not a part of a model, but a network of its own in the same layout."""
+
+MODEL_PARTS = (UNET, VAE, TEXT, TEXT_2, PREVIEW)
+"""What is fetched of a repository that holds a model."""
 
 WEIGHT_STEMS = {
     UNET: "diffusion_pytorch_model",
@@ -26,6 +34,8 @@ WEIGHT_STEMS = {
     TEXT: "model",
     TEXT_2: "model",
     PREVIEW: "diffusion_pytorch_model",
+    DEPTH: "model",
+    CONTROLNET: "diffusion_pytorch_model",
 }
 TOKENIZER_FILES = (
     "vocab.json",
@@ -34,6 +44,7 @@ TOKENIZER_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
+PREPROCESSOR = "preprocessor_config.json"
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 
 _MAX_JSON_BYTES = 64 << 20
@@ -43,6 +54,8 @@ _CLASSES = {
     TEXT: ("CLIPTextModel", "CLIPTextModelWithProjection"),
     TEXT_2: ("CLIPTextModelWithProjection",),
     PREVIEW: ("AutoencoderTiny",),
+    DEPTH: ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation"),
+    CONTROLNET: ("ControlNetModel",),
 }
 
 
@@ -174,18 +187,39 @@ def _preview(root: Path, vae: Component, variant: str | None) -> Component | Non
     return found
 
 
+def inspect_part(folder: Path, name: str, variant: str | None = None) -> Component:
+    """A network in a folder of its own; `name` says of what kind it is to be: CONTROLNET or DEPTH.
+
+    Raises BridgeError as `inspect_folder`, and BAD_INPUT for a network of another kind.
+    """
+    if not folder.is_dir():
+        raise weights.missing(folder)
+    class_name = _class_name(read_json(folder / "config.json"))
+    if class_name not in _CLASSES[name]:
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"{folder} holds a {class_name[:60] or 'nameless class'}, not a {_CLASSES[name][0]}.",
+            "Correct the preset.",
+        )
+    return _read_component(folder, name, variant)
+
+
 def _component(root: Path, name: str, variant: str | None) -> Component:
     folder = root / name
-    config = read_json(folder / "config.json")
-    class_name = _class_name(config)
+    class_name = _class_name(read_json(folder / "config.json"))
     if class_name not in _CLASSES[name]:
         raise unknown_kind(root, f"its {name} is a {class_name[:60] or 'nameless class'}")
     if (folder / "adapter_config.json").exists():
         raise unknown_kind(root, f"its {name} has an adapter beside its weights")
+    return _read_component(folder, name, variant)
+
+
+def _read_component(folder: Path, name: str, variant: str | None) -> Component:
+    config = read_json(folder / "config.json")
     present = {path.name for path in folder.iterdir()}
     found = weight_names(name, present, variant)
     if not found:
-        raise _no_weights(folder, present)
+        raise _no_weights(folder, name, present)
     chosen_variant = variant if variant is not None and f".{variant}." in found[0] else None
     files = [folder / found[0]]
     if found[0].endswith(".json"):
@@ -193,7 +227,7 @@ def _component(root: Path, name: str, variant: str | None) -> Component:
     for path in files:
         if path.suffix == weights.SUFFIX:
             weights.read_header(path)
-    return Component(folder, class_name, config, tuple(files), chosen_variant)
+    return Component(folder, _class_name(config), config, tuple(files), chosen_variant)
 
 
 def _class_name(config: Mapping[str, Any]) -> str:
@@ -229,11 +263,11 @@ def _tokenizer_files(folder: Path) -> list[Path]:
     return files
 
 
-def _no_weights(folder: Path, present: set[str]) -> BridgeError:
+def _no_weights(folder: Path, name: str, present: set[str]) -> BridgeError:
     pickles = sorted(n for n in present if Path(n).suffix.lower() in weights.PICKLE_SUFFIXES)
     if pickles:
         return weights.unsafe(folder / pickles[0])
-    return weights.missing(folder / f"{WEIGHT_STEMS[folder.name]}{weights.SUFFIX}")
+    return weights.missing(folder / f"{WEIGHT_STEMS[name]}{weights.SUFFIX}")
 
 
 def unknown_kind(path: Path | str, why: str) -> BridgeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -32,6 +32,7 @@ _CLASSES: dict[str, Any] = {
         UNet2DConditionModel,
         AutoencoderKL,
         AutoencoderTiny,
+        ControlNetModel,
         CLIPTextModel,
         CLIPTextModelWithProjection,
         CLIPVisionModelWithProjection,

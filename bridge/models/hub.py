@@ -10,6 +10,7 @@ import errno
 import io
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,26 @@ def fetch(source: HubModel, on_progress: OnProgress) -> Path:
     Raises BridgeError: MODEL_MISSING when it is not there or cannot be reached, MODEL_UNSAFE when the
     repository has pickled weights only, DISK_FULL.
     """
-    cached = find_cached(source)
-    if cached is not None:
-        return cached
+    return find_cached(source) or _fetch(source, choose_files, on_progress)
+
+
+def fetch_part(source: HubModel, name: str, on_progress: OnProgress) -> Path:
+    """The folder of a network that has a repository of its own, as `folder.inspect_part` takes it."""
+    cached = _find_cached(
+        source, "config.json", lambda root: folder.inspect_part(root, name, source.variant)
+    )
+    choose = partial(_choose_part, name)
+    return cached or _fetch(source, choose, on_progress)
+
+
+def _fetch(
+    source: HubModel,
+    choose: Callable[[Mapping[str, int], HubModel], list[str]],
+    on_progress: OnProgress,
+) -> Path:
     try:
         sizes = _list_files(source)
-        wanted = choose_files(sizes, source)
+        wanted = choose(sizes, source)
         total = sum(sizes[name] for name in wanted)
         on_progress(0.0, f"Fetching {source.label} ({total / 1e9:.1f} GB).")
         path = snapshot_download(
@@ -59,13 +74,20 @@ def fetch(source: HubModel, on_progress: OnProgress) -> Path:
 
 def find_cached(source: HubModel) -> Path | None:
     """The model's folder in the hub's cache when it is there as a whole, otherwise None."""
-    marker = f"{folder.UNET}/config.json"
+    return _find_cached(
+        source,
+        f"{folder.UNET}/config.json",
+        lambda root: folder.inspect_folder(root, source.variant),
+    )
+
+
+def _find_cached(source: HubModel, marker: str, inspect: Callable[[Path], object]) -> Path | None:
     found = try_to_load_from_cache(source.repository, marker, revision=source.revision)
     if not isinstance(found, str):
         return None
-    root = Path(found).parent.parent
+    root = Path(found).parents[marker.count("/")]
     try:
-        folder.inspect_folder(root, source.variant)
+        inspect(root)
     except BridgeError as error:
         if error.code is Code.MODEL_MISSING:
             return None
@@ -80,25 +102,39 @@ def choose_files(sizes: Mapping[str, int], source: HubModel) -> list[str]:
     libraries. Raises BridgeError when one of the parts is not there as safetensors.
     """
     wanted = ["model_index.json", folder.SCHEDULER_CONFIG]
-    parts = [part for part in folder.WEIGHT_STEMS if f"{part}/config.json" in sizes]
+    parts = [part for part in folder.MODEL_PARTS if f"{part}/config.json" in sizes]
     if not {folder.UNET, folder.VAE, folder.TEXT} <= set(parts):
         raise folder.unknown_kind(source.label, "it is not laid out as diffusers does for these")
     for part in parts:
         present = {Path(name).name for name in sizes if name.startswith(f"{part}/")}
-        found = folder.weight_names(part, present, source.variant)
-        if not found:
-            raise weights.unsafe(Path(source.label) / part)
-        stem = found[0].partition(weights.SUFFIX)[0]
-        shards = [
-            name
-            for name in sorted(present)
-            if found[0].endswith(".json") and name.startswith(f"{stem}-") and "-of-" in name
-        ]
-        shards = [name for name in shards if name.endswith(weights.SUFFIX)]
-        wanted += [f"{part}/{name}" for name in ("config.json", *found, *shards)]
+        names = ["config.json", *_weights(part, present, source, part)]
+        wanted += [f"{part}/{name}" for name in names]
     for tokenizer in ("tokenizer", "tokenizer_2"):
         wanted += [f"{tokenizer}/{name}" for name in folder.TOKENIZER_FILES]
     return [name for name in wanted if name in sizes]
+
+
+def _choose_part(name: str, sizes: Mapping[str, int], source: HubModel) -> list[str]:
+    """As `choose_files`, of a repository that holds one network."""
+    present = {path for path in sizes if "/" not in path}
+    if "config.json" not in present:
+        raise folder.unknown_kind(source.label, "it has no config.json")
+    wanted = ["config.json", *_weights(name, present, source, "")]
+    return [*wanted, *(path for path in (folder.PREPROCESSOR,) if path in present)]
+
+
+def _weights(name: str, present: set[str], source: HubModel, place: str) -> list[str]:
+    """Of the names in the folder `place` of a repository those that hold the weights of a component."""
+    found = folder.weight_names(name, present, source.variant)
+    if not found:
+        raise weights.unsafe(Path(source.label) / place)
+    stem = found[0].partition(weights.SUFFIX)[0]
+    shards = [
+        each
+        for each in sorted(present)
+        if found[0].endswith(".json") and each.startswith(f"{stem}-") and "-of-" in each
+    ]
+    return [*found, *(each for each in shards if each.endswith(weights.SUFFIX))]
 
 
 def _list_files(source: HubModel) -> dict[str, int]:

@@ -143,6 +143,15 @@ def _locate(
     return hub.fetch(source, lambda share, text: report(share * _FETCHED, text)), source.variant
 
 
+def own_folder(source: ModelSource) -> Path | None:
+    """Where the parts of a model that has been loaded lie, beside which it may bring more; None for a single file."""
+    if isinstance(source, EmbeddedModel):
+        return EMBEDDED_FOLDER
+    if isinstance(source, ModelFolder):
+        return source.path
+    return hub.find_cached(source) if isinstance(source, HubModel) else None
+
+
 def _rest(report: OnProgress) -> OnProgress:
     return lambda share, text: report(_FETCHED + (1 - _FETCHED) * share, text)
 

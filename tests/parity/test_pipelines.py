@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bridge.engine.condition import Encoder, PromptEncoder
+from bridge.engine.control import Hint
 from bridge.engine.guidance import make_predictor
 from bridge.engine.prompt import plain
 from bridge.engine.sample import Kept, noisy, sample
@@ -79,6 +80,7 @@ def run(
     kept: Kept | None = None,
     side: int = SIDE,
     encoder: Encoder | None = None,
+    hints: Sequence[Hint] = (),
 ) -> list[torch.Tensor]:
     """The latents after every step of our loop."""
     encoder = encoder or PromptEncoder(model)
@@ -87,7 +89,8 @@ def run(
     timesteps = [step.timestep for step in schedule.steps]
     seen: list[torch.Tensor] = []
     with torch.inference_mode():
-        predict = make_predictor(model, timesteps, conditions, guidance, Extent(side, side), extra)
+        size = Extent(side, side)
+        predict = make_predictor(model, timesteps, conditions, guidance, size, extra, hints=hints)
 
         def following(given: torch.Tensor, index: int) -> torch.Tensor:
             if index:  # the sample at the start of a step is the latents after the one before

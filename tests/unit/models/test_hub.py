@@ -200,3 +200,41 @@ def test_the_usual_variables_say_where_the_hub_and_its_cache_are(
         check=False,
     )
     assert "not in the cache and the hub is switched off" in offline.stderr
+
+
+def test_a_network_that_has_a_repository_of_its_own_is_fetched_once(
+    stand_in: HubStandIn, sd15: Path, tmp_path: Path
+) -> None:
+    from tests.tiny_models import make_tiny_controlnet
+
+    root = make_tiny_controlnet(sd15, tmp_path / "controlnet")
+    (root / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x02.")
+    stand_in.repositories["tests/control"] = root
+    source = HubModel("tests/control", variant="fp16")
+    fetched = hub.fetch_part(source, folder.CONTROLNET, silent)
+    expected = ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert sorted(stand_in.fetched) == expected
+    assert sorted(path.name for path in fetched.iterdir()) == expected
+    assert hub.fetch_part(source, folder.CONTROLNET, silent) == fetched
+    assert sorted(stand_in.fetched) == expected
+
+
+def test_a_depth_estimator_comes_with_its_preprocessor(
+    stand_in: HubStandIn, tmp_path: Path
+) -> None:
+    from tests.tiny_models import make_tiny_depth_estimator
+
+    stand_in.repositories["tests/depth"] = make_tiny_depth_estimator(tmp_path / "depth")
+    hub.fetch_part(HubModel("tests/depth"), folder.DEPTH, silent)
+    assert sorted(stand_in.fetched) == [
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
+
+
+def test_a_repository_without_such_a_network_is_refused(stand_in: HubStandIn) -> None:
+    with pytest.raises(BridgeError) as raised:
+        hub.fetch_part(TINY, folder.CONTROLNET, silent)
+    assert raised.value.code is Code.BAD_INPUT
+    assert stand_in.fetched == []

@@ -1,0 +1,105 @@
+"""Controls while the model paints: what their ControlNets add to the UNet's own evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bridge.engine.color import planes
+from bridge.engine.plan import Plan
+from bridge.engine.resample import to_working
+from bridge.engine.tiles import Tile
+from bridge.engine.types import ImageU8
+from krita_plugin.krita_bridge.wire.control import Control
+
+Residuals = Callable[[torch.Tensor, torch.Tensor, int], dict[str, Any]]
+"""For the UNet's input (N x C x h x w, without the extra channels of inpainting) at a timestep, at the step of this
+index: what the UNet is to add, as its arguments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """A control and its ControlNet (a ControlNetModel)."""
+
+    asked: Control
+    net: Any
+
+
+Guides = Mapping[int, Guide]
+"""By the number that the control has in its request."""
+
+NO_GUIDES: Guides = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Hint:
+    """A guide with its map, `picture`: 1 x 3 x H x W of the working picture, 0 to 1, where its ControlNet is."""
+
+    guide: Guide
+    picture: torch.Tensor
+
+    def of_tile(self, tile: Tile, scale: int) -> Hint:
+        return Hint(self.guide, tile.of(self.picture, scale))
+
+
+def hint(guide: Guide, map_: ImageU8, plan: Plan) -> Hint:
+    """`map_` (RGBA, opaque) has the size of `plan.source`."""
+    working = to_working(planes(map_)[None, :3], plan)
+    return Hint(guide, working.to(guide.net.device, guide.net.dtype))
+
+
+def is_heard(control: Control) -> bool:
+    """Whether it can change anything at all."""
+    return control.strength > 0 and control.end > control.start
+
+
+def is_on(control: Control, index: int, steps: int) -> bool:
+    """Whether a control is heard at the step `index` of `steps`: all of that step must lie within its range, as
+    diffusers' ControlNet pipelines have it."""
+    return index / steps >= control.start and (index + 1) / steps <= control.end
+
+
+def make_residuals(
+    hints: Sequence[Hint],
+    steps: int,
+    tokens: torch.Tensor,
+    added: dict[str, torch.Tensor] | None,
+) -> Residuals:
+    """The residuals of all controls that are on, each times its strength, added up (Zhang et al., 2023, section 3.4).
+
+    `tokens` and `added` are the UNet's own. A control that is off costs nothing.
+    """
+    batch = len(tokens)
+
+    def residuals(given: torch.Tensor, timestep: torch.Tensor, index: int) -> dict[str, Any]:
+        down: list[torch.Tensor] | None = None
+        middle: torch.Tensor | None = None
+        for each in hints:
+            asked = each.guide.asked
+            if not is_on(asked, index, steps):
+                continue
+            more, more_middle = each.guide.net(
+                given,
+                timestep,
+                encoder_hidden_states=tokens,
+                controlnet_cond=each.picture.expand(batch, -1, -1, -1),
+                conditioning_scale=asked.strength,
+                added_cond_kwargs=added,
+                return_dict=False,
+            )
+            if down is None or middle is None:
+                down, middle = list(more), more_middle
+            else:
+                down = [a + b for a, b in zip(down, more, strict=True)]
+                middle = middle + more_middle
+        if down is None:
+            return {}
+        return {
+            "down_block_additional_residuals": down,
+            "mid_block_additional_residual": middle,
+        }
+
+    return residuals

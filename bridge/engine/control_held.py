@@ -1,0 +1,102 @@
+"""What a job's controls need beside the model: ControlNets, maps, and a depth estimator."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.engine.control import Guide, Guides, is_heard
+from bridge.engine.control_maps import ControlMaps
+from bridge.engine.types import ImageU8, Snapshot
+from bridge.errors import BridgeError, Code
+from bridge.models import folder
+from bridge.models.control import ControlNets, OnProgress
+from bridge.models.control_depth import DepthEstimator, load_depth_estimator
+from bridge.models.hashing import HashCache
+from bridge.models.loaded import LoadedModel
+from bridge.presets import ModelFolder, PartFolder, Preset
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource, UsedControl
+
+
+def _silent(_share: float, _sentence: str) -> None:
+    """Nobody is to be told."""
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """The controls of a job, ready to be painted with. By their number: `guides` of those that are heard, `maps` (RGBA,
+    opaque, of the size of the snapshot's bounds) of those that are heard or kept, `kept` the latter alone. `used` is what a
+    result says of those that are heard."""
+
+    guides: Guides
+    maps: Mapping[int, ImageU8]
+    kept: Mapping[int, ImageU8]
+    used: tuple[UsedControl, ...]
+
+
+class Controls:
+    """Those of one model."""
+
+    def __init__(self, model: LoadedModel, own: Path | None, hashes: HashCache) -> None:
+        """`own`: the model's folder, where it has one: it may bring ControlNets and a depth estimator."""
+        self._model = model
+        self._own = own
+        self._hashes = hashes
+        self._nets = ControlNets(model, own, hashes)
+        self._maps = ControlMaps()
+        self._depth: tuple[PartFolder, DepthEstimator] | None = None
+
+    def prepare(self, controls: Sequence[Control], preset: Preset, on_progress: OnProgress) -> None:
+        """Have in memory what they need. Raises BridgeError as `use`."""
+        heard = {control.kind for control in controls if is_heard(control)}
+        self._nets.use(heard, preset.controls, on_progress)
+        if any(c.kind is ControlKind.DEPTH and c.source is not ControlSource.MAP for c in controls):
+            self._depth_estimator(preset, on_progress)
+
+    def use(self, controls: Sequence[Control], snapshot: Snapshot, preset: Preset) -> Controlled:
+        """Raises BridgeError: where a kind has no ControlNet, a map cannot be made, or reading a model fails."""
+        heard = {number: each for number, each in enumerate(controls) if is_heard(each)}
+        nets = self._nets.use({each.kind for each in heard.values()}, preset.controls, _silent)
+        most = self._model.resolution.max_pixels
+        maps = {
+            number: self._maps.of(
+                number, each, snapshot, most, lambda: self._depth_estimator(preset)
+            )
+            for number, each in enumerate(controls)
+            if number in heard or each.keep
+        }
+        kept = {number: map_ for number, map_ in maps.items() if controls[number].keep}
+        guides = {number: Guide(each, nets[each.kind].net) for number, each in heard.items()}
+        used = tuple(
+            UsedControl(
+                kind=each.kind,
+                source=each.source,
+                strength=each.strength,
+                start=each.start,
+                end=each.end,
+                model=nets[each.kind].name,
+                model_sha256=nets[each.kind].sha256,
+                map_sha256=hashlib.sha256(maps[number][..., :3].tobytes()).hexdigest(),
+            )
+            for number, each in heard.items()
+        )
+        return Controlled(guides, maps, kept, used)
+
+    def _depth_estimator(self, preset: Preset, on_progress: OnProgress = _silent) -> DepthEstimator:
+        source = preset.depth_estimator or self._own_depth_estimator()
+        if source is None:
+            raise BridgeError(
+                Code.MODEL_MISSING,
+                f"Nothing here works out depth for {self._model.name}.",
+                "Add a table [depth_estimator] with “repo” or “folder” to its preset, or give the depth map itself.",
+            )
+        if self._depth is None or self._depth[0] != source:
+            made = load_depth_estimator(source, self._model.device, self._hashes, on_progress)
+            self._depth = source, made
+        return self._depth[1]
+
+    def _own_depth_estimator(self) -> PartFolder | None:
+        own = None if self._own is None else self._own / folder.DEPTH
+        return ModelFolder(own) if own is not None and own.is_dir() else None

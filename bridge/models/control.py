@@ -1,0 +1,156 @@
+"""ControlNets (Zhang et al., Adding conditional control to text-to-image diffusion models, 2023): finding and reading them.
+
+They come as a folder in diffusers layout, as one file in the original layout or in diffusers', or from the hub; and
+a model in diffusers layout may bring its own, in folders called `controlnet_depth`, `controlnet_canny` and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusers import ControlNetModel
+from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+from safetensors.torch import load_file
+
+from bridge.errors import BridgeError, Code
+from bridge.models import folder, hub, weights
+from bridge.models.folder_loader import load_component
+from bridge.models.hashing import HashCache, folder_sha256
+from bridge.models.loaded import LoadedModel
+from bridge.models.parts import brief, finished, incomplete, is_out_of_memory
+from bridge.presets import HubModel, ModelFile, ModelFolder, PartSource
+from krita_plugin.krita_bridge.wire.control import ControlKind
+
+OnProgress = Callable[[float, str], None]
+
+_SIGNS = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")
+_PREFIXES = ("", "control_model.")
+_FITTING = ("cross_attention_dim", "block_out_channels", "addition_embed_type")
+
+
+@dataclass(frozen=True, eq=False)
+class ControlNet:
+    """`net`: a ControlNetModel on the model's device, in its dtype. It takes pictures N x 3 x H x W, 0 to 1."""
+
+    net: Any
+    name: str
+    sha256: str
+
+
+class ControlNets:
+    """Those of one model. What a job uses stays in memory until another job uses others."""
+
+    def __init__(self, model: LoadedModel, own: Path | None, hashes: HashCache) -> None:
+        """`own`: the model's folder, where it has one."""
+        self._model = model
+        self._own = own
+        self._hashes = hashes
+        self._held: dict[PartSource, ControlNet] = {}
+
+    def use(
+        self,
+        kinds: Collection[ControlKind],
+        named: Mapping[ControlKind, PartSource],
+        on_progress: OnProgress,
+    ) -> dict[ControlKind, ControlNet]:
+        """One for each of `kinds`: the one that `named` names, or the model's own.
+
+        Raises BridgeError: MODEL_MISSING where there is none, BAD_INPUT for one of another family, and what reading
+        a model raises.
+        """
+        if not kinds:
+            return {}
+        sources = {kind: self._source(kind, named) for kind in kinds}
+        self._held = {s: net for s, net in self._held.items() if s in sources.values()}
+        for source in sources.values():
+            if source not in self._held:
+                self._held[source] = self._load(source, on_progress)
+        return {kind: self._held[source] for kind, source in sources.items()}
+
+    def _source(self, kind: ControlKind, named: Mapping[ControlKind, PartSource]) -> PartSource:
+        if kind in named:
+            return named[kind]
+        if self._own is not None:
+            own = self._own / f"{folder.CONTROLNET}_{kind.value}"
+            if own.is_dir():
+                return ModelFolder(own)
+        raise BridgeError(
+            Code.MODEL_MISSING,
+            f"{self._model.name} has no ControlNet for {kind.value}.",
+            f"Add a table [control.{kind.value}] with “repo”, “folder” or “file” to its preset, or turn the control off.",
+        )
+
+    def _load(self, source: PartSource, on_progress: OnProgress) -> ControlNet:
+        model = self._model
+        on_progress(0.0, f"Loading the ControlNet {source.label}.")
+        try:
+            if isinstance(source, ModelFile):
+                sha256 = self._hashes.sha256(source.path, lambda _: None)
+                net = finished(
+                    _read_file(source.path, model), source.path, model.device, model.dtype
+                )
+            else:
+                root = (
+                    hub.fetch_part(source, folder.CONTROLNET, on_progress)
+                    if isinstance(source, HubModel)
+                    else source.path
+                )
+                part = folder.inspect_part(root, folder.CONTROLNET, source.variant)
+                _check_fit(part.config, model, source.label)
+                files = [part.folder / "config.json", *part.weights]
+                sha256 = folder_sha256(part.folder, files, self._hashes, lambda _: None)
+                net = load_component(part, model.device, model.dtype)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise BridgeError(
+                Code.OUT_OF_MEMORY,
+                f"There is not enough memory on {model.device} for the ControlNet {source.label}.",
+                "Use fewer controls, or close other programs that use it.",
+            ) from error
+        return ControlNet(net, source.label, sha256)
+
+
+def _check_fit(config: Mapping[str, Any], model: LoadedModel, label: str) -> None:
+    """Raises BridgeError (BAD_INPUT) when a ControlNet of this config.json is one for another UNet."""
+    own = model.unet.config
+    fits = all(_plain(config.get(key)) == _plain(own.get(key)) for key in _FITTING)
+    if not fits or config.get("in_channels", 4) != model.latent_channels:
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"The ControlNet {label} was made for another kind of model than {model.name}.",
+            f"Name one for {model.family.label} in the preset.",
+        )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read_file(path: Path, model: LoadedModel) -> Any:
+    """A ControlNet from one file, of the shape that the model's own UNet says."""
+    names = weights.read_header(path).tensors
+    if not any(prefix + sign in names for prefix in _PREFIXES for sign in _SIGNS):
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"{path} is no ControlNet.",
+            f"Name the .safetensors file of a ControlNet for {model.family.label}.",
+        )
+    try:
+        shape = ControlNetModel.from_unet(model.unet, load_weights_from_unet=False).config
+        # A UNet for inpainting has more channels than the latents that its ControlNets see.
+        config = {**shape, "in_channels": model.latent_channels}
+        net = ControlNetModel.from_config(config)
+        absent, _ = net.load_state_dict(
+            convert_controlnet_checkpoint(load_file(path), config), strict=False
+        )
+    except Exception as error:  # a file of another shape can make the converter raise anything
+        if is_out_of_memory(error):
+            raise
+        raise weights.corrupt(path, f"does not fit {model.name} ({brief(error)})") from error
+    if absent:
+        raise incomplete(path, list(absent))
+    return net

@@ -1,0 +1,158 @@
+"""What holds for every control, through the whole engine, on tiny models in the true formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bridge.engine.pipeline import Engine
+from bridge.engine.types import ImageU8, Job, Painting, Snapshot
+from bridge.errors import BridgeError, Code
+from bridge.presets import ModelFolder
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import PaintRequest
+from tests.fake_models import preset, tiny_folder
+from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator
+
+SIDE = 72
+"""No multiple of what the model likes: maps are padded as pictures are."""
+DEPTH, CANNY = ControlKind.DEPTH, ControlKind.CANNY
+MAP, PICTURE = ControlSource.MAP, ControlSource.PICTURE
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder, model = tmp_path_factory.mktemp("controlled"), tiny_folder("sd15")
+    named = replace(
+        preset("embedded", native=64, guidance=2.0),
+        model=ModelFolder(model),
+        controls={
+            DEPTH: ModelFolder(make_tiny_controlnet(model, folder / "depth", seed=0)),
+            CANNY: ModelFolder(make_tiny_controlnet(model, folder / "canny", seed=1)),
+        },
+        depth_estimator=ModelFolder(make_tiny_depth_estimator(folder / "estimator")),
+    )
+    bare = replace(named, name="bare", controls={}, depth_estimator=None)
+    presets = {"embedded": named, "bare": bare, "large": replace(named, name="large", detail=0.5)}
+    yield Engine(presets, device="cpu", home=folder)
+
+
+def picture(seed: int, height: int = SIDE, width: int = SIDE) -> ImageU8:
+    made = np.random.default_rng(seed).integers(0, 256, (height, width, 4), np.uint8)
+    made[..., 3] = 255
+    return made
+
+
+def snapshot(kind: str, *controls: ImageU8, side: int = SIDE) -> Snapshot:
+    """`text`: no picture; `whole`: a picture; `part`: a picture and a selection."""
+    extent = Extent(side, side)
+    mask = None
+    if kind == "part":
+        mask = np.zeros((side, side), np.uint8)
+        mask[10:50, 20:60] = 255
+    image = None if kind == "text" else picture(5, side, side)
+    return Snapshot(extent, Bounds.of_canvas(extent), image, mask, dict(enumerate(controls)))
+
+
+def paint(engine: Engine, given: Snapshot, *controls: Control, **request: object) -> Painting:
+    fields = {"prompt": "a", "seed": 1, "strength": 0.7, **request}
+    made = PaintRequest(**fields, controls=controls)  # type: ignore[arg-type]
+    return engine.paint(Job(made, given), on_step=lambda _: None, is_cancelled=lambda: False)
+
+
+@pytest.mark.parametrize("kind", ["text", "whole", "part"])
+def test_no_strength_and_an_empty_range_are_exactly_no_control(kind: str, engine: Engine) -> None:
+    given = snapshot(kind, picture(7))
+    without = paint(engine, given)
+    for silent in (Control(DEPTH, MAP, strength=0), Control(DEPTH, MAP, start=0.3, end=0.3)):
+        assert paint(engine, given, silent).image.tobytes() == without.image.tobytes()
+    heard = paint(engine, given, Control(DEPTH, MAP))
+    assert heard.image.tobytes() != without.image.tobytes()
+    assert (heard.image[..., 3] == without.image[..., 3]).all()
+
+
+def test_a_kept_map_given_again_gives_the_same_bytes(engine: Engine) -> None:
+    for kind in (DEPTH, CANNY):
+        first = paint(engine, snapshot("part"), Control(kind, keep=True))
+        assert list(first.maps) == [0] and first.maps[0].shape == (SIDE, SIDE, 4)
+        again = paint(engine, snapshot("part", first.maps[0]), Control(kind, MAP))
+        assert again.image.tobytes() == first.image.tobytes() and not again.maps
+        (used, used_again) = first.facts.controls[0], again.facts.controls[0]
+        assert used.map_sha256 == used_again.map_sha256
+
+
+def test_a_picture_of_its_own_is_what_the_map_is_taken_from(engine: Engine) -> None:
+    control = Control(CANNY, PICTURE, keep=True)
+    shown = paint(engine, snapshot("whole", picture(8)), control)
+    of_canvas = paint(engine, snapshot("whole"), Control(CANNY, keep=True))
+    assert shown.maps[0].tobytes() != of_canvas.maps[0].tobytes()
+    as_canvas = replace(snapshot("whole"), image=picture(8))
+    same = paint(engine, as_canvas, Control(CANNY, keep=True))
+    assert shown.maps[0].tobytes() == same.maps[0].tobytes()
+
+
+def test_several_controls_are_all_heard_and_told(engine: Engine) -> None:
+    given = snapshot("whole", picture(7), picture(8))
+    both = (Control(DEPTH, MAP, strength=0.6, end=0.8), Control(CANNY, MAP))
+    painted = paint(engine, given, *both)
+    for one in both:
+        silent = tuple(replace(each, strength=0) if each is one else each for each in both)
+        assert paint(engine, given, *silent).image.tobytes() != painted.image.tobytes()
+    told = painted.facts.controls
+    assert [(each.kind, each.strength, each.end) for each in told] == [
+        (DEPTH, 0.6, 0.8),
+        (CANNY, 1.0, 1.0),
+    ]
+    assert [each.model for each in told] == ["depth", "canny"]
+    assert all(len(each.model_sha256) == len(each.map_sha256) == 64 for each in told)
+
+
+def test_a_blank_canvas_and_a_flat_map_work(engine: Engine) -> None:
+    blank = replace(snapshot("whole"), image=np.full((SIDE, SIDE, 4), 255, np.uint8))
+    painted = paint(engine, blank, Control(DEPTH, keep=True), Control(CANNY))
+    assert painted.image.shape == (SIDE, SIDE, 4)
+    for level in (0, 128, 255):
+        flat = np.full((SIDE, SIDE, 4), (level, level, level, 255), np.uint8)
+        assert paint(engine, snapshot("text", flat), Control(DEPTH, MAP)).image.any()
+
+
+def test_the_second_pass_in_tiles_hears_the_controls_too(engine: Engine) -> None:
+    given = snapshot("whole", picture(7, 160, 160), side=160)
+    control = Control(DEPTH, MAP)
+    request = {"preset": "large", "strength": 0.3}  # as little as goes straight to the tiles
+    painted = paint(engine, given, control, **request)
+    assert painted.facts.width == 160
+    assert painted.image.tobytes() != paint(engine, given, **request).image.tobytes()
+
+
+def test_upscaling_hears_the_controls_too(engine: Engine) -> None:
+    given = snapshot("whole", picture(7))
+    painted = paint(engine, given, Control(DEPTH, MAP), upscale=1.5)
+    assert painted.image.shape == (SIDE * 3 // 2, SIDE * 3 // 2, 4)
+    assert painted.image.tobytes() != paint(engine, given, upscale=1.5).image.tobytes()
+
+
+def test_nothing_outside_the_selection_is_painted(engine: Engine) -> None:
+    given = snapshot("part", picture(7))
+    assert given.mask is not None
+    painted = paint(engine, given, Control(DEPTH, MAP, strength=2.0))
+    part = painted.bounds.relative_to(given.bounds)
+    selected = given.mask[part.y : part.bottom, part.x : part.right] > 0
+    assert not painted.image[~selected].any()
+
+
+def test_what_a_preset_does_not_have_is_said_before_anything_is_painted(engine: Engine) -> None:
+    for control, says in (
+        (Control(CANNY), "[control.canny]"),
+        (Control(DEPTH, strength=0, keep=True), "[depth_estimator]"),
+    ):
+        with pytest.raises(BridgeError) as raised:
+            paint(engine, snapshot("whole"), control, preset="bare")
+        assert raised.value.code is Code.MODEL_MISSING
+        assert says in raised.value.hint
+        with pytest.raises(BridgeError):
+            engine.prepare("bare", lambda *_: None, [control])
