@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.commands import controls
 from bridge.commands.paint_arguments import EXAMPLE, add_arguments
 from bridge.commands.recipes import fill_in, find_preset, read_recipe_file
 from bridge.errors import BridgeError, Code
@@ -45,26 +46,31 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
             recipe = read_recipe_file(arguments.settings_from)
             fill_in(arguments, recipe, bar.say)
         ground, references = _read(arguments, bar), _references(arguments, bar)
+        pictures = _controls(arguments, bar)
         request = _request(arguments, ground)
-        album = _Album(arguments.previews)
+        album, kept = _Album(arguments.previews), list[Path]()
         on_preview = album.add if arguments.previews is not None else None
         with open_session(home, Listener(bar.say, bar.step, on_preview)) as session:
             if recipe is not None and not request.preset:
                 found = find_preset(recipe, session.welcome.presets, bar.say)
                 request = replace(request, preset=found)
             if ground is None:
-                ground = _new(arguments, session, request.preset)
+                ground = _new(arguments, session, request.preset, pictures)
             for number in range(1, arguments.count + 1):
                 names = _Names(arguments, number)
                 album.folder = names.previews
-                finished = _paint(session, request, ground, references, album)
+                finished = _paint(session, request, ground, references, pictures, album)
                 if album.folder is not None:
                     album.add(finished.facts.steps_run, finished.bounds, finished.layer)
                 texts = _texts(finished, ground.canvas) if arguments.embed_settings else None
                 paths = _write(names, finished, ground, texts)
+                if number == 1 and arguments.keep_control is not None:
+                    kept = controls.write_maps(
+                        arguments.keep_control, finished.maps, album.bounds, ground.canvas
+                    )
                 session.acknowledge(finished)
                 bar.finish()
-                _report(arguments, names, finished, ground.canvas, [*paths, *album.paths])
+                _report(arguments, names, finished, ground.canvas, [*paths, *album.paths], kept)
                 request = replace(request, seed=(request.seed + 1) % (limits.MAX_SEED + 1))
     return 0
 
@@ -124,6 +130,7 @@ def _check(arguments: argparse.Namespace) -> None:
     for path in (arguments.out, arguments.layer):
         if path is not None:
             check_target(path)
+    controls.check(arguments)
     if arguments.previews is not None and arguments.previews.is_file():
         raise _bad(f"{arguments.previews} is a file.", "Give a folder to --previews.")
 
@@ -155,11 +162,23 @@ def _references(arguments: argparse.Namespace, bar: ProgressBar) -> list[ImageU8
     return pictures
 
 
-def _new(arguments: argparse.Namespace, session: Session, preset: str) -> Ground:
+def _controls(arguments: argparse.Namespace, bar: ProgressBar) -> controls.ControlPictures:
+    pictures, notes = controls.read_pictures(arguments.control)
+    for path, note in notes:
+        _note(bar, path, (note,))
+    return pictures
+
+
+def _new(
+    arguments: argparse.Namespace,
+    session: Session,
+    preset: str,
+    pictures: controls.ControlPictures,
+) -> Ground:
     from bridge.commands.ground import Ground
 
     native = session.preset(preset).native
-    return Ground(arguments.size or Extent(native, native))
+    return Ground(arguments.size or pictures.size or Extent(native, native))
 
 
 def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.PaintRequest:
@@ -186,6 +205,7 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             blend=Blend(arguments.blend),
             match_colors=arguments.match_colors,
             references=tuple(given.reference for given in arguments.reference),
+            controls=controls.requested(arguments),
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error
@@ -214,6 +234,7 @@ def _paint(
     request: messages.PaintRequest,
     ground: Ground,
     references: list[ImageU8],
+    pictures: controls.ControlPictures,
     album: _Album,
 ) -> Finished:
     from bridge.commands.pictures import crop
@@ -223,7 +244,8 @@ def _paint(
     image = None if ground.pixels is None else crop(ground.pixels, bounds)
     mask = None if ground.mask is None else crop(ground.mask, bounds)
     album.source, album.bounds, album.paths = image, bounds, []
-    return session.paint(request, ground.canvas, bounds, image, mask, references)
+    parts = pictures.within(bounds, ground.canvas)
+    return session.paint(request, ground.canvas, bounds, image, mask, references, parts)
 
 
 def _texts(finished: Finished, canvas: Extent) -> dict[str, str]:
@@ -262,6 +284,7 @@ def _report(
     finished: Finished,
     canvas: Extent,
     paths: list[Path],
+    kept: list[Path],
 ) -> None:
     if not arguments.json:
         print(f"seed {finished.facts.seed}", file=sys.stderr)
@@ -274,6 +297,7 @@ def _report(
         "bounds": messages.to_fields(finished.bounds),
         "out": _text(names.out),
         "layer": _text(names.layer),
+        "control_maps": [str(path) for path in kept],
         "previews": [str(path) for path in paths if path not in (names.out, names.layer)],
     }
     print(json.dumps(facts))

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from bridge.commands.controls import add_control_arguments
 from bridge.commands.references import add_reference_argument
 from krita_plugin.krita_bridge.wire.geometry import Extent, Margins
 from krita_plugin.krita_bridge.wire.modes import Blend, Mode
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(none: everywhere)",
     )
     add_reference_argument(parser)
+    add_control_arguments(parser)
     parser.add_argument(
         "--mode",
         choices=[mode.value.replace("_", "-") for mode in Mode],

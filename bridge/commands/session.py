@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from krita_plugin.krita_bridge.client import (
 from krita_plugin.krita_bridge.launcher import LAUNCH_VARIABLE, Launcher
 from krita_plugin.krita_bridge.link import Pixels
 from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.frames import Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ class Listener:
 
 @dataclass(frozen=True)
 class Finished:
-    """A result; `layer` is H x W x 4 RGBA at `bounds`, transparent where nothing was selected."""
+    """A result; `layer` is H x W x 4 RGBA at `bounds`, transparent where nothing was selected. `maps` are those of controls
+    that were to be kept, by their number, RGBA of the bounds that were sent."""
 
     job: str
     layer: ImageU8
     bounds: Bounds
     facts: messages.ResultFacts
+    maps: Mapping[int, ImageU8] = field(default_factory=dict)
 
 
 @dataclass
@@ -85,9 +88,10 @@ class Session:
         image: ImageU8 | None,
         mask: MaskU8 | None,
         references: Sequence[ImageU8] = (),
+        controls: Mapping[int, ImageU8] | None = None,
     ) -> Finished:
         """Run one job. `image` (RGBA) and `mask` are of the size of `bounds`. `references` (RGBA, each of a size of its
-        own) are the pictures of the request's.
+        own) are the pictures of the request's; `controls` (RGBA, of the size of `bounds`) those of its controls, by number.
 
         KeyboardInterrupt cancels the job and comes out as a BridgeError (CANCELLED).
         """
@@ -101,7 +105,13 @@ class Session:
             submit,
             colours,
             None if mask is None else _strips(mask),
-            references=[Pixels(each.shape, _strips(swap_red_and_blue(each))) for each in references],
+            references=[
+                Pixels(each.shape, _strips(swap_red_and_blue(each))) for each in references
+            ],
+            controls={
+                number: _strips(swap_red_and_blue(each))
+                for number, each in (controls or {}).items()
+            },
         )
         try:
             return self._finish(submit.job)
@@ -130,7 +140,8 @@ class Session:
             message = received.message
             if isinstance(message, messages.Result):
                 layer = _pixels(received, message.bounds)
-                return Finished(job, layer, message.bounds, message.facts)
+                maps = {number: _map(kept) for number, kept in received.maps.items()}
+                return Finished(job, layer, message.bounds, message.facts, maps)
             if isinstance(message, messages.Ended):
                 raise _error(message.code, message.message or "Cancelled.", message.hint)
             if isinstance(message, messages.Fault) and message.job == job:
@@ -216,6 +227,10 @@ def _pixels(received: Received, bounds: Bounds) -> ImageU8:
     assert received.image is not None  # the link has checked it
     flat = np.frombuffer(received.image, np.uint8)
     return swap_red_and_blue(flat.reshape(bounds.height, bounds.width, 4))
+
+
+def _map(kept: Tensor) -> ImageU8:
+    return swap_red_and_blue(np.frombuffer(kept.data, np.uint8).reshape(kept.shape))
 
 
 def _error(code: str, message: str, hint: str) -> BridgeError:
