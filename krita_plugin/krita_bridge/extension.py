@@ -90,6 +90,7 @@ def _share_room(docker: BridgeDocker) -> None:
 def _actions() -> List[Tuple[str, str, Callable[[], None]]]:
     return [
         ("krita_bridge_generate", tr("Generate"), lambda: _on_docker(BridgeDocker.generate)),
+        ("krita_bridge_live", tr("Live Painting"), lambda: _on_docker(BridgeDocker.toggle_live)),
         ("krita_bridge_cancel", tr("Cancel Generating"), lambda: studio().painting.cancel()),
         ("krita_bridge_keep", tr("Keep the Result"), lambda: studio().keep()),
         ("krita_bridge_next_result", tr("Next Result"), lambda: studio().painting.show_beside(1)),

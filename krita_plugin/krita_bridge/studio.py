@@ -16,6 +16,8 @@ from .document import CanvasDocument
 from .guard import Placement
 from .history import Entry, PromptHistory
 from .launcher import Launcher, bridge_home
+from .live.follow import Wanted
+from .live.painter import LivePainter, Shown
 from .notes import DocumentMemory, DocumentNote, Form, new_memory
 from .painting import Job, Painting
 from .place import JobLayer
@@ -25,7 +27,7 @@ from .turns import Task, Turns
 from .wire.frames import Buffer
 from .wire.geometry import Bounds, Margins
 from .wire.limits import MAX_SEED
-from .wire.messages import MessageError, PaintRequest, Submit
+from .wire.messages import MessageError, PaintRequest, Submit, check_live_area
 from .wire.modes import MEANINGS, Mode
 from .words import layer_name, title
 
@@ -63,6 +65,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self._launcher = Launcher(home)
         self._client = Client("Krita", stored.client_id(), self._arrived, home, self._launcher)
         self.painting = Painting(self._client, self, self.changed.emit)
+        self.live = LivePainter(self._client, self._turns, self.painting.say, self.changed.emit)
+        self._arrivals.arrived.connect(
+            self.live.on_event, QtCore.Qt.ConnectionType.QueuedConnection
+        )
         self._arrivals.arrived.connect(
             self.painting.on_event, QtCore.Qt.ConnectionType.QueuedConnection
         )
@@ -198,6 +204,33 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         wants_previews = self.settings.previews_on_canvas or self.settings.previews_in_docker
         self.painting.captured(jobs, snapshot, wants_previews)
 
+    # ---- live painting
+
+    def aim_live(self, document: CanvasDocument, form: Form, mode: Mode, strength: float) -> Wanted:
+        """What Generate would paint, as it is to be painted live. Raises MessageError with a sentence."""
+        preset = self.painting.preset(form.preset)
+        native = preset.native if preset else DEFAULT_NATIVE
+        canvas, selection = document.canvas(), document.selection_bounds()
+        plan = plan_capture(canvas, selection, native, strength, mode)
+        check_live_area(plan.bounds)
+        request = _request(form, preset.name if preset else "", mode, strength, 0)
+        return Wanted(document.key, plan, request)
+
+    def _keep_live(self, shown: Shown) -> Task:
+        """The live picture becomes a layer: one undo step."""
+        facts, document = shown.message.facts, shown.document
+        if not document.is_open() or document.canvas() != shown.message.canvas:
+            self.painting.say(
+                tr("The canvas has another size now; let the picture catch up first.")
+            )
+            return
+        name = layer_name(title(facts.prompt, facts.mode), facts.seed)
+        decision = yield from JobLayer(document, name).finish(
+            shown.message.bounds, shown.image, name
+        )
+        if decision.sentence:
+            self.painting.say(decision.sentence)
+
     # ---- painting.Easel
 
     def preview(self, job: str, bounds: Bounds, image: Buffer) -> None:
@@ -242,7 +275,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         return [job for job, its_layer in self._layer_of_job.items() if its_layer is layer]
 
     def keep(self) -> None:
-        """The result that is shown stays as it is: another one gets a layer of its own."""
+        """The live picture becomes a layer; else the result that is shown stays as it is: another gets its own layer."""
+        if self.live.shown is not None:
+            self._turns.add("keep", self._keep_live(self.live.shown))
+            return
         entry = self.painting.history.get(self.painting.current)
         if entry is not None:
             self._layers.pop(_press_of(entry), None)

@@ -11,6 +11,7 @@ from .. import document as documents
 from .. import settings as stored
 from ..client import ConnectionState
 from ..document import CanvasDocument
+from ..live.follow import Wanted
 from ..notes import Form
 from ..painting import Stage
 from ..qt import Qt, QtCore, QtWidgets
@@ -21,6 +22,7 @@ from ..words import progress_line
 from .expand import DEFAULT_MARGIN, SIDES, ExpandPanel
 from .folding import Fold
 from .icons import krita_icon, thumbnail
+from .live import LiveView
 from .prompt import PromptField
 from .results import ResultsView
 from .seed import SeedRow
@@ -86,6 +88,18 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._prompt.used()
         self._seed.set_seed(form.seed)
 
+    def toggle_live(self) -> None:
+        """Live painting on, with what this docker says, or off."""
+        live = self._studio.live
+        if live.is_on:
+            live.switch_off()
+        else:
+            live.switch_on(self._aim_live)
+
+    def _aim_live(self, document: CanvasDocument) -> Wanted:
+        mode, strength = self._strength.mode(), self._strength.strength()
+        return self._studio.aim_live(document, self._form(), mode, strength)
+
     def change_strength(self, steps: int) -> None:
         self._strength.step(steps)
 
@@ -129,6 +143,12 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             text = tr("1 picture") if count == 1 else tr("{0} variations", count)
             menu.addAction(text).triggered.connect(lambda _=False, n=count: self.generate(n))
         self._generate.setMenu(menu)
+        self._live = QtWidgets.QToolButton()
+        self._live.setObjectName("live")
+        self._live.setText(tr("Live"))
+        self._live.setCheckable(True)
+        self._live.setToolTip(tr("The picture follows the brush"))
+        self._live_view = LiveView()
         self._cancel = QtWidgets.QPushButton(tr("Cancel"))
         self._cancel.setObjectName("cancel")
         self._cancel.setEnabled(False)
@@ -157,6 +177,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         buttons = QtWidgets.QHBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self._generate, 1)
+        buttons.addWidget(self._live)
         buttons.addWidget(self._cancel)
         below = QtWidgets.QWidget()
         lower = QtWidgets.QVBoxLayout(below)
@@ -187,6 +208,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         column.addLayout(buttons)
         column.addWidget(self._progress)
         column.addWidget(self._state)
+        column.addWidget(self._live_view, 2)
         column.addWidget(scroll, 1)
         self.setWidget(content)
         folds = self._folds()
@@ -202,6 +224,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._prompt.submitted.connect(self.generate)
         self._negative.submitted.connect(self.generate)
         self._generate.clicked.connect(lambda: self.generate())
+        self._live.clicked.connect(lambda _: self.toggle_live())
         self._cancel.clicked.connect(lambda: painting.cancel())
         self._state.linkActivated.connect(lambda _: self._gear.setChecked(True))
         self._preset.currentIndexChanged.connect(lambda _: self._on_preset())
@@ -316,6 +339,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._show_sentence()
         self._show_preview()
         self._results.show_history(painting.history, painting.current)
+        self._live.setChecked(self._studio.live.is_on)
+        self._live_view.show_live(self._studio.live)
 
     def _show_sentence(self) -> None:
         painting = self._studio.painting
