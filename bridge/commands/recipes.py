@@ -48,8 +48,8 @@ def fill_in(arguments: argparse.Namespace, recipe: Recipe, say: Say) -> None:
         if arguments.scheduler is None:
             say(f"There is no scheduler “{recipe.scheduler}” here: the preset's is used.")
     if recipe.references and not arguments.reference:
-        images = "a reference image" if recipe.references == 1 else f"{recipe.references} reference images"
-        say(f"It was made with {images}, which the file does not hold: name them with --reference.")
+        images = f"{recipe.references} reference image{'s' * (recipe.references > 1)}"
+        say(f"It was made with {images}, which the file does not hold: use --reference.")
     for name in ("seed", "steps", "guidance", "strength", "clip_skip", "guidance_rescale"):
         if getattr(arguments, name) is None:
             setattr(arguments, name, getattr(recipe, name))
