@@ -7,7 +7,7 @@ import uuid
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Dict, Optional
 
-from .wire.modes import Mode
+from .wire.modes import Blend, Mode
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Form:
     """What the painter has set in the docker.
 
     `strength` 0 to 1. `seed_locked`: the next picture uses `seed` again, instead of a new one. `mode`: the name
-    of the mode that was chosen by hand; empty while it is found from selection and canvas.
+    of the mode that was chosen by hand; empty while it is found from selection and canvas. `blend`: the name of a Blend.
     """
 
     prompt: str = ""
@@ -54,6 +54,8 @@ class Form:
     seed: int = 0
     seed_locked: bool = False
     mode: str = ""
+    blend: str = Blend.SOFT.value
+    match_colors: bool = True
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))
@@ -72,6 +74,8 @@ def read_form(text: str) -> Form:
         form = replace(form, strength=1.0)
     if form.mode not in {mode.value for mode in Mode}:
         form = replace(form, mode="")
+    if form.blend not in {blend.value for blend in Blend}:
+        form = replace(form, blend=Blend.SOFT.value)
     return form if 0 <= form.seed < 2**63 else replace(form, seed=0)
 
 

@@ -23,7 +23,7 @@ from .wire.messages import (
     from_fields,
     to_fields,
 )
-from .wire.modes import Mode
+from .wire.modes import Blend, Mode
 
 PARAMETERS = "parameters"
 OURS = "krita-bridge"
@@ -48,7 +48,7 @@ class Recipe:
     """What can be asked for again. None: the text does not say.
 
     `scheduler` as the text calls it; `clip_skip` counts as A1111 does; `size` is that of the picture, px.
-    `references`: how many reference images there were, which no text can hold.
+    `references` and `controls`: how many reference images and control layers there were, which no text can hold.
     """
 
     prompt: str = ""
@@ -65,6 +65,9 @@ class Recipe:
     guidance_rescale: Optional[float] = None
     size: Optional[Extent] = None
     references: int = 0
+    controls: int = 0
+    blend: Optional[Blend] = None
+    match_colors: Optional[bool] = None
 
 
 def texts(
@@ -98,6 +101,11 @@ def _read_ours(text: str) -> Optional[Recipe]:
         size = from_fields(Extent, values["canvas"])
     except (ValueError, RecursionError, LookupError, TypeError, MessageError):
         return None
+    return recipe_of(facts, _usable(size.width, size.height))
+
+
+def recipe_of(facts: ResultFacts, size: Optional[Extent] = None) -> Recipe:
+    """How to make a result again, on a picture of `size`."""
     return Recipe(
         prompt=facts.prompt,
         negative_prompt=facts.negative_prompt,
@@ -111,8 +119,11 @@ def _read_ours(text: str) -> Optional[Recipe]:
         mode=facts.mode,
         clip_skip=_within(facts.clip_skip, 1, limits.MAX_CLIP_SKIP),
         guidance_rescale=_within(facts.guidance_rescale, 0.0, 1.0),
-        size=_usable(size.width, size.height),
+        size=size,
         references=len(facts.references),
+        controls=len(facts.controls),
+        blend=facts.blend,
+        match_colors=facts.match_colors,
     )
 
 

@@ -28,7 +28,7 @@ from .wire.frames import Buffer
 from .wire.geometry import Bounds, Margins
 from .wire.limits import MAX_SEED
 from .wire.messages import MessageError, PaintRequest, Submit, check_live_area
-from .wire.modes import MEANINGS, Mode
+from .wire.modes import MEANINGS, Blend, Mode
 from .words import layer_name, title
 
 LARGEST_RANDOM_SEED = 2**32 - 1
@@ -342,7 +342,16 @@ def _request(form: Form, preset: str, mode: Mode, strength: float, number: int) 
     """What variation `number` asks for: seeds count up from the form's."""
     seed = (form.seed + number) % (MAX_SEED + 1)
     prompt = form.prompt if MEANINGS[mode].takes_prompt else ""
-    return PaintRequest(prompt, form.negative_prompt, preset, strength, seed, mode=mode)
+    return PaintRequest(
+        prompt,
+        form.negative_prompt,
+        preset,
+        strength,
+        seed,
+        mode=mode,
+        blend=Blend(form.blend),
+        match_colors=form.match_colors,
+    )
 
 
 def _check_size(plan: Plan) -> None:

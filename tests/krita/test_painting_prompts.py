@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.krita.conftest import Studio
-from tests.krita.harness import layers_of
+from tests.krita.harness import BridgeDocker, layers_of
 from tests.krita.harness.docker import PATIENCE
 
 PROMPT = "a (red:1.2) {ball|ball}"
@@ -40,3 +40,68 @@ def test_a_results_settings_can_be_used_again(studio: Studio) -> None:
     )
     names = {layer.name for layer in layers_of(document, PROMPT)}
     assert names == {first.name}, "the layer's name holds the seed"
+
+
+_MORE = """\
+blend = docker.findChild(QtWidgets.QComboBox, 'blend').currentData()
+match = docker.findChild(QtWidgets.QCheckBox, 'match_colors').isChecked()
+[blend, match]"""
+
+
+def test_edge_and_colours_are_asked_for_and_come_back_with_a_result(studio: Studio) -> None:
+    docker, krita = studio.docker, studio.krita
+    document = krita.new_document(192, 160)
+    document.select_rectangle(40, 40, 150, 130)
+    docker.switch("QToolButton", "more_fold", True)
+    assert docker.ask(_MORE) == ["soft", True]
+    docker.click("QComboBox", "blend")
+    krita.press("Down", "Return")
+    krita.wait_until(lambda: docker.ask(_MORE) == ["exact", True])
+    docker.switch("QCheckBox", "match_colors", False)
+    try:
+        docker.paint(document, "a pier")
+    finally:
+        # By key, as someone without a pointer would.
+        docker.ask("docker.findChild(QtWidgets.QCheckBox, 'match_colors').setFocus()")
+        krita.press("space")
+        krita.wait_until(lambda: docker.ask(_MORE) == ["exact", True])
+        docker.ask("docker.findChild(QtWidgets.QComboBox, 'blend').setFocus()")
+        krita.press("Up")
+        krita.wait_until(lambda: docker.ask(_MORE) == ["soft", True])
+    docker.ask(_USE_THE_LATEST)
+    krita.wait_until(lambda: docker.ask(_MORE) == ["exact", False])
+    _as_at_first(docker)
+
+
+def test_the_settings_of_a_file_are_used(studio: Studio) -> None:
+    docker, krita = studio.docker, studio.krita
+    document = krita.new_document(192, 160)
+    document.select_rectangle(40, 40, 150, 130)
+    docker.choose("quick")
+    text = "a jetty\nNegative prompt: fog\nSteps: 4, Sampler: DDIM, CFG scale: 1, Seed: 4711, Model: none"
+    path = krita.home.path / "jetty.txt"
+    path.write_text(text)
+    docker.switch("QToolButton", "more_fold", True)
+    docker.click("QPushButton", "settings_from")
+    krita.wait_until(krita.dialog)
+    krita.type_text(krita.install.inside(path))
+    krita.press("Return")
+    krita.wait_until(lambda: docker.ask(_FORM)[0] == "a jetty")
+    assert docker.state() == "The settings of jetty.txt are used, but not its preset."
+    krita.wait_until(lambda: krita.dialog() is None)
+    krita.trigger("krita_bridge_generate")
+    assert docker.wait_for_result(document, "a jetty").name == "a jetty (4711)"
+    _as_at_first(docker)
+
+
+def _as_at_first(docker: BridgeDocker) -> None:
+    """The studio is one for all tests."""
+    docker.switch("QToolButton", "more_fold", False)
+    docker.ask(
+        "docker.findChild(QtWidgets.QCheckBox, 'match_colors').setChecked(True)\n"
+        "docker.findChild(QtWidgets.QComboBox, 'blend').setCurrentIndex(0)\n"
+        "docker.findChild(QtWidgets.QPlainTextEdit, 'negative').setPlainText('')\n"
+        "docker.findChild(QtWidgets.QToolButton, 'negative_fold').setChecked(False)\n"
+        "docker.findChild(QtWidgets.QToolButton, 'seed_lock').setChecked(False)\n"
+        "docker.findChild(QtWidgets.QToolButton, 'seed_fold').setChecked(False)"
+    )

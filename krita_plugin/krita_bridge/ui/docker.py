@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any, Dict, Optional
 
 from krita import DockWidget
@@ -15,6 +16,8 @@ from ..live.follow import Wanted
 from ..notes import Form
 from ..painting import Stage
 from ..qt import Qt, QtCore, QtWidgets
+from ..recipe import Recipe, recipe_of
+from ..reuse import NoRecipe, read_file, reuse
 from ..studio import Studio
 from ..text import tr
 from ..wire.modes import MEANINGS, Mode, Situation
@@ -23,6 +26,7 @@ from .expand import DEFAULT_MARGIN, SIDES, ExpandPanel
 from .folding import Fold
 from .icons import krita_icon, thumbnail
 from .live import LiveView
+from .more import MoreSettings
 from .prompt import PromptField
 from .results import ResultsView
 from .seed import SeedRow
@@ -34,7 +38,7 @@ SELECTION_POLL_MS = 250
 UPDATE_MS = 30
 PREVIEW_SIDE = 150
 VARIATIONS = (1, 2, 4)
-_NEGATIVE, _SEED, _EXPAND = "negative", "seed", "expand"
+_NEGATIVE, _SEED, _EXPAND, _MORE = "negative", "seed", "expand", "more"
 
 
 class BridgeDocker(DockWidget):  # type: ignore[misc]
@@ -168,6 +172,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._seed_fold = Fold("seed_fold", tr("Seed"), self._seed)
         self._expand = ExpandPanel(stored.load_margins(len(SIDES), DEFAULT_MARGIN))
         self._expand_fold = Fold("expand_fold", tr("Expand the canvas"), self._expand)
+        self._more = MoreSettings()
+        self._more_fold = Fold("more_fold", tr("More settings"), self._more)
 
     def _lay_out(self) -> None:
         top = QtWidgets.QHBoxLayout()
@@ -187,6 +193,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         lower.addWidget(self._results)
         lower.addWidget(self._seed_fold)
         lower.addWidget(self._expand_fold)
+        lower.addWidget(self._more_fold)
         lower.addStretch(1)
         scroll = QtWidgets.QScrollArea()
         scroll.setWidgetResizable(True)
@@ -233,6 +240,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._results.reused.connect(self._use_settings_of)
         self._results.seed_wanted.connect(self._copy_seed_of)
         self._expand.wanted.connect(self.expand)
+        self._more.file_chosen.connect(self._use_settings_from)
         for fold in self._folds().values():
             fold.toggled.connect(lambda _: self._save_folds())
 
@@ -248,6 +256,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             self._seed.seed(),
             self._seed.is_locked(),
             mode.value if mode else "",
+            self._more.blend(),
+            self._more.match_colors(),
         )
 
     def _load_form(self, form: Form) -> None:
@@ -260,6 +270,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._strength.load(Mode(form.mode) if form.mode else None, form.strength)
         self._seed.set_seed(form.seed)
         self._seed.set_locked(form.seed_locked)
+        self._more.load(form.blend, form.match_colors)
 
     def _keep_form(self) -> None:
         if self._document is not None:
@@ -268,11 +279,27 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
     def _use_settings_of(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
         if entry is not None:
-            f = entry.facts
-            mode = f.mode.value
-            form = Form(f.prompt, f.negative_prompt, f.preset, f.strength, f.seed, True, mode)
-            self._load_form(form)
+            left_out = self._reuse(recipe_of(entry.facts))
+            self._studio.painting.say(tr("Used, but not its {0}.", left_out) if left_out else "")
+
+    def _use_settings_from(self, path: Path) -> None:
+        try:
+            left_out = self._reuse(read_file(path))
+        except NoRecipe as error:
+            self._studio.painting.say(str(error))
+            return
+        but = tr("The settings of {0} are used, but not its {1}.", path.name, left_out)
+        self._studio.painting.say(
+            but if left_out else tr("The settings of {0} are used.", path.name)
+        )
+
+    def _reuse(self, recipe: Recipe) -> str:
+        """Put a recipe into the form; returns what of it found no place there, in words."""
+        form, left_out = reuse(recipe, self._studio.painting.presets, self._form())
+        self._load_form(form)
+        if form.seed_locked:
             self._seed_fold.set_open(True)
+        return ", ".join(left_out)
 
     def _copy_seed_of(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
@@ -284,6 +311,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             _NEGATIVE: self._negative_fold,
             _SEED: self._seed_fold,
             _EXPAND: self._expand_fold,
+            _MORE: self._more_fold,
         }
 
     def _save_folds(self) -> None:

@@ -14,7 +14,7 @@ from krita_plugin.krita_bridge.notes import (
     read_note,
 )
 
-FORM = Form("a boat", "fog", "embedded", 0.35, 2**62, True, "remove")
+FORM = Form("a boat", "fog", "embedded", 0.35, 2**62, True, "remove", "exact", False)
 DAMAGED = ["", "{", "[]", "null", "7", '"x"', "[" * 100_000]
 
 
@@ -43,6 +43,7 @@ def test_a_damaged_form_is_a_fresh_one(text: str) -> None:
     "change",
     [
         {"mode": "paint"},
+        {"blend": "hard"},
         {"strength": 0.0},
         {"strength": 7.5},
         {"strength": "1"},

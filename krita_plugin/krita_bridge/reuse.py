@@ -1,0 +1,95 @@
+"""The settings of a result, or of a file that tells how it was made, put into the docker's form. Knows no Krita and no Qt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from .notes import Form
+from .pngtext import SIGNATURE, read_texts
+from .recipe import PARAMETERS, Recipe, read_recipe
+from .text import tr
+from .wire.messages import PresetInfo
+
+MOST_TEXT = 1 << 20
+
+
+class NoRecipe(Exception):
+    """A file does not say how it was made: a sentence for the painter."""
+
+
+def read_file(path: Path) -> Recipe:
+    """The recipe in a PNG, or in a text with the parameters that A1111's web UI writes. Raises NoRecipe."""
+    try:
+        with path.open("rb") as file:
+            is_png = file.read(len(SIGNATURE)) == SIGNATURE
+            file.seek(0)
+            texts = read_texts(file) if is_png else _plain(file.read(MOST_TEXT))
+    except OSError as error:
+        raise NoRecipe(tr("{0} cannot be read: {1}.", path.name, error.strerror)) from error
+    recipe = read_recipe(texts)
+    if recipe is None:
+        raise NoRecipe(
+            tr("{0} does not say how it was made: choose a PNG or text that does.", path.name)
+        )
+    return recipe
+
+
+def reuse(recipe: Recipe, presets: Sequence[PresetInfo], now: Form) -> Tuple[Form, List[str]]:
+    """The form with what the recipe says, `now` where it says nothing; and what of it the docker cannot set, in words."""
+    preset = find_preset(recipe, presets)
+    form = replace(
+        now,
+        prompt=recipe.prompt,
+        negative_prompt=recipe.negative_prompt,
+        preset=preset.name if preset else now.preset,
+        # Strength 0 changes nothing: the docker has no such place.
+        strength=recipe.strength or now.strength,
+        seed=now.seed if recipe.seed is None else recipe.seed,
+        seed_locked=recipe.seed is not None,
+        mode=recipe.mode.value if recipe.mode else "",
+        blend=recipe.blend.value if recipe.blend else now.blend,
+        match_colors=now.match_colors if recipe.match_colors is None else recipe.match_colors,
+    )
+    return form, _left_out(recipe, preset)
+
+
+def find_preset(recipe: Recipe, presets: Sequence[PresetInfo]) -> Optional[PresetInfo]:
+    """The preset that the recipe was made with, else one with its model."""
+    for preset in presets:
+        if recipe.preset == preset.name:
+            return preset
+    for preset in presets:
+        if recipe.model and preset.model.casefold() == recipe.model.casefold():
+            return preset
+    return None
+
+
+def _left_out(recipe: Recipe, preset: Optional[PresetInfo]) -> List[str]:
+    left_out = []
+    if preset is None and (recipe.preset or recipe.model):
+        left_out.append(tr("preset"))
+    if preset is not None:
+        if recipe.steps not in (None, preset.steps):
+            left_out.append(tr("steps"))
+        if recipe.guidance not in (None, preset.guidance):
+            left_out.append(tr("guidance"))
+        if recipe.scheduler and _bare(recipe.scheduler) != _bare(preset.scheduler):
+            left_out.append(tr("scheduler"))
+    if recipe.controls:
+        left_out.append(tr("control layers"))
+    if recipe.references:
+        left_out.append(tr("reference images"))
+    return left_out
+
+
+def _bare(scheduler: str) -> str:
+    """A scheduler's name without the marks that its spellings differ in: `DPM++ 2M` and `dpmpp_2m` are one."""
+    return re.sub(r"[^a-z0-9]", "", scheduler.casefold().replace("++", "pp"))
+
+
+def _plain(data: bytes) -> Dict[str, str]:
+    # Of a picture of another kind nothing is text.
+    return {} if b"\0" in data else {PARAMETERS: data.decode("utf-8", "replace")}

@@ -1,0 +1,81 @@
+"""What a painter seldom changes: the edge of what is painted, its colours, and the settings of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..qt import QtCore, QtWidgets, pyqtSignal
+from ..text import tr
+from ..wire.modes import Blend
+
+
+class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
+    """`Edge [Soft v]`, `[x] Match the colours around`, `[Settings from a File...]`."""
+
+    file_chosen = pyqtSignal(object)
+    """The Path of a file that shall tell its settings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = QtCore.QDir.homePath()
+        self._blend = QtWidgets.QComboBox()
+        self._blend.setObjectName("blend")
+        self._blend.addItem(tr("Soft"), Blend.SOFT.value)
+        self._blend.addItem(tr("Exact"), Blend.EXACT.value)
+        self._blend.setToolTip(
+            tr(
+                "Soft: just inside the selection's edge the new goes over into the old.\n"
+                "Exact: all that is selected is new.\n"
+                "Outside the selection nothing changes either way."
+            )
+        )
+        label = QtWidgets.QLabel(tr("Edge"))
+        label.setBuddy(self._blend)
+        self._match = QtWidgets.QCheckBox(tr("Match the colours around"))
+        self._match.setObjectName("match_colors")
+        self._match.setChecked(True)
+        self._match.setToolTip(
+            tr("Undo what the model does to the colours, measured around the selection")
+        )
+        self._file = QtWidgets.QPushButton(tr("Settings from a File..."))
+        self._file.setObjectName("settings_from")
+        self._file.setToolTip(
+            tr(
+                "Prompt, seed and so on of a PNG that tells how it was made, or of a text with such parameters"
+            )
+        )
+        edge = QtWidgets.QHBoxLayout()
+        edge.addWidget(label)
+        edge.addWidget(self._blend, 1)
+        column = QtWidgets.QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(edge)
+        column.addWidget(self._match)
+        column.addWidget(self._file)
+        self._file.clicked.connect(lambda _=False: self._choose_file())
+
+    def blend(self) -> str:
+        """The name of a Blend."""
+        return str(self._blend.currentData())
+
+    def match_colors(self) -> bool:
+        return bool(self._match.isChecked())
+
+    def load(self, blend: str, match_colors: bool) -> None:
+        self._blend.setCurrentIndex(self._blend.findData(blend))
+        self._match.setChecked(match_colors)
+
+    def _choose_file(self) -> None:
+        kinds = (tr("Pictures and texts (*.png *.txt)"), tr("All files (*)"))
+        dialog = QtWidgets.QFileDialog(self, tr("Settings from a File"), self._folder)
+        dialog.setNameFilters(kinds)
+        dialog.setFileMode(QtWidgets.QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(self._on_file)
+        dialog.finished.connect(lambda _: dialog.deleteLater())
+        dialog.open()
+
+    def _on_file(self, name: str) -> None:
+        path = Path(name)
+        self._folder = str(path.parent)
+        self.file_chosen.emit(path)

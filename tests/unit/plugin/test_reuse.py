@@ -1,0 +1,89 @@
+"""Settings of results and files in the docker's form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from krita_plugin.krita_bridge.notes import Form
+from krita_plugin.krita_bridge.recipe import Recipe, recipe_of, texts
+from krita_plugin.krita_bridge.reuse import NoRecipe, read_file, reuse
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import PresetInfo, ResultFacts
+from krita_plugin.krita_bridge.wire.modes import Blend, Mode
+
+OWN = PresetInfo("own", "Own", "sd15", 512, 20, 7.0, "euler_a")
+OTHER = PresetInfo("other", "Other", "sdxl", 1024, 30, 5.0, "ddim")
+NOW = Form("now", "nothing", "other", 0.25, 3, False, "", Blend.EXACT.value, False)
+FACTS = ResultFacts(
+    prompt="a boat",
+    negative_prompt="fog",
+    preset="own",
+    seed=77,
+    strength=0.4,
+    steps=20,
+    steps_run=8,
+    guidance=7.0,
+    scheduler="euler_a",
+    model="sd15",
+    model_sha256="0" * 64,
+    width=512,
+    height=512,
+    seconds=1.0,
+    version="0.1.0",
+    mode=Mode.ADD,
+    blend=Blend.EXACT,
+    match_colors=False,
+)
+AS_PAINTED = Form("a boat", "fog", "own", 0.4, 77, True, "add", "exact", False)
+A1111 = (
+    "a boat\nNegative prompt: fog\nSteps: 28, Sampler: Euler a, CFG scale: 7, Seed: 9, Model: SD15"
+)
+
+
+def test_all_that_the_docker_can_set_comes_back_from_a_result() -> None:
+    assert reuse(recipe_of(FACTS), (OTHER, OWN), Form()) == (AS_PAINTED, [])
+
+
+def test_all_that_the_docker_can_set_comes_back_from_a_png(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts(FACTS, "Euler a", Extent(64, 64), Bounds(0, 0, 64, 64)).items():
+        info.add_text(key, text)
+    Image.new("RGB", (64, 64)).save(tmp_path / "boat.png", pnginfo=info)
+    assert reuse(read_file(tmp_path / "boat.png"), (OTHER, OWN), Form()) == (AS_PAINTED, [])
+
+
+def test_what_a_text_does_not_say_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "boat.txt").write_text(A1111)
+    form, left_out = reuse(read_file(tmp_path / "boat.txt"), (OTHER, OWN), NOW)
+    said = replace(NOW, prompt="a boat", negative_prompt="fog", preset="own")
+    assert form == replace(said, seed=9, seed_locked=True)
+    assert left_out == ["steps"]
+
+
+def test_what_the_docker_cannot_set_is_named() -> None:
+    recipe = replace(recipe_of(FACTS), steps=1, guidance=1.0, scheduler="DDIM", controls=1)
+    _, left_out = reuse(replace(recipe, references=2), (OWN,), Form())
+    named = ["steps", "guidance", "scheduler", "control layers", "reference images"]
+    assert left_out == named
+    form, left_out = reuse(recipe_of(FACTS), (OTHER,), NOW)
+    assert form.preset == "other"
+    assert left_out == ["preset"]
+
+
+def test_spellings_of_a_scheduler_are_one() -> None:
+    preset = replace(OWN, scheduler="dpmpp_2m_karras")
+    recipe = Recipe(preset="own", scheduler="DPM++ 2M Karras")
+    assert reuse(recipe, (preset,), Form())[1] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a\0\0\0", None])
+def test_a_file_that_says_nothing_gets_a_sentence(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "odd.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(NoRecipe, match=r"odd\.png"):
+        read_file(path)
