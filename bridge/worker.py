@@ -54,7 +54,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     Result,
     Submit,
 )
-from krita_plugin.krita_bridge.wire.reference import reference_tensor
+from krita_plugin.krita_bridge.wire.reference import Reference, reference_tensor
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class PaintingEngine(Protocol):
         preset: str,
         on_progress: Callable[[float, str], None],
         controls: Sequence[Control] = (),
+        references: Sequence[Reference] = (),
     ) -> None: ...
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting: ...
@@ -267,7 +268,7 @@ class Worker:
             if order.cancelled.is_set():
                 raise BridgeError(Code.CANCELLED, "The job was cancelled.")
             request = order.job.request
-            engine.prepare(request.preset, self._tell_loading, request.controls)
+            engine.prepare(request.preset, self._tell_loading, request.controls, request.references)
             self._tell(EngineState.BUSY, "Painting.", engine)
             self._paint(engine, order)
         except BridgeError as error:

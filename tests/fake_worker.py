@@ -22,6 +22,7 @@ from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire.control import Control
 from krita_plugin.krita_bridge.wire.geometry import Bounds
 from krita_plugin.krita_bridge.wire.messages import ResultFacts
+from krita_plugin.krita_bridge.wire.reference import Reference
 
 
 def painted_bounds(job: Job) -> Bounds:
@@ -54,6 +55,7 @@ class FakeEngine:
         preset: str,
         on_progress: Callable[[float, str], None],
         controls: Sequence[Control] = (),
+        references: Sequence[Reference] = (),
     ) -> None:
         on_progress(0.5, "Loading the fake model.")
 

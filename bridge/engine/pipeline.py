@@ -25,6 +25,7 @@ from bridge.models.loaded import LoadedModel
 from bridge.presets import DEFAULT_PRESET, ModelSource, Preset
 from krita_plugin.krita_bridge.wire import runfile
 from krita_plugin.krita_bridge.wire.control import Control
+from krita_plugin.krita_bridge.wire.reference import Reference
 
 OnProgress = Callable[[float, str], None]
 Load = Callable[[ModelSource, str, torch.dtype | None, OnProgress], LoadedModel]
@@ -68,15 +69,22 @@ class Engine:
         return "" if self._held is None else self._held.model.name
 
     def prepare(
-        self, preset: str, on_progress: OnProgress, controls: Sequence[Control] = ()
+        self,
+        preset: str,
+        on_progress: OnProgress,
+        controls: Sequence[Control] = (),
+        references: Sequence[Reference] = (),
     ) -> None:
         """Load the preset's model unless it is in memory; the one before it makes room first. So with what `controls`
-        need beside it.
+        and `references` need beside it.
 
         Raises BridgeError.
         """
         found = self._preset(preset)
-        self._model(found.model, on_progress).controls.prepare(controls, found, on_progress)
+        held = self._model(found.model, on_progress)
+        held.controls.prepare(controls, found, on_progress)
+        with _memory_errors():
+            held.references.prepare(references, found, on_progress)
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting:
         """Paint a job; the same job gives the same bytes on the same machine.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -24,6 +24,8 @@ from bridge.presets import IpAdapterSource, Preset
 from krita_plugin.krita_bridge.wire.messages import UsedWeights, WeightsKind
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode, UsedReference
 
+OnProgress = Callable[[float, str], None]
+
 _KEPT = 32
 """Pictures whose tokens are kept in memory: 32 kB each with a plain adapter for SDXL in half precision, less than 2 MB with any."""
 
@@ -33,6 +35,10 @@ _BLOCKS = {
 }
 """The part of SDXL's UNet in which each is decided (Wang et al., InstantStyle: Free lunch towards style-preserving in
 text-to-image generation, 2024, “Injecting into style blocks only”). Nobody has shown such parts of SD 1.5."""
+
+
+def _silent(share: float, sentence: str) -> None:
+    """Nobody waits for it to load: it is there already."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +78,16 @@ class References:
         self._adapter: IpAdapter | None = None
         self._tokens: dict[object, tuple[torch.Tensor, torch.Tensor]] = {}
 
+    def prepare(
+        self, references: Sequence[Reference], preset: Preset, on_progress: OnProgress
+    ) -> None:
+        """Have in memory what they need. Raises BridgeError as `beside`."""
+        heard = [reference for reference in references if reference.weight > 0]
+        for reference in heard:
+            self._scales(reference)
+        if heard:
+            self._load(preset, on_progress)
+
     @contextmanager
     def beside(
         self,
@@ -98,7 +114,7 @@ class References:
         with adapter.attached(self._model.unet, scales):
             yield Seen(_Beside(encoder, shown, nothing), used, _files(adapter))
 
-    def _load(self, preset: Preset) -> IpAdapter:
+    def _load(self, preset: Preset, on_progress: OnProgress = _silent) -> IpAdapter:
         source = preset.ip_adapter
         if source is None:
             raise BridgeError(
@@ -107,6 +123,7 @@ class References:
                 "Add a table [ip_adapter] with “file” and “image_encoder” to it, or leave the references out.",
             )
         if self._adapter is None or self._source != source:
+            on_progress(0.0, f"Loading the IP-Adapter {source.file.stem}.")
             self._adapter = None  # it makes room first
             self._tokens.clear()
             self._adapter, self._source = read_ip_adapter(source, self._model, self._hashes), source

@@ -22,6 +22,8 @@ from bridge.models.loaded import LoadedModel
 from bridge.presets import IpAdapterSource
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
 from tests.fake_models import preset, tiny_folder
+from tests.parity.test_control import a_map, hint, nets
+from tests.parity.test_control import pipeline as controlled
 from tests.parity.test_pipelines import (
     DTYPES,
     GUIDANCE,
@@ -191,6 +193,31 @@ def test_two_references(kind: str, dtype: torch.dtype, tmp_path: Path) -> None:
     references = [Reference(0.4), Reference(0.9)]
     start = noise * schedule.start_scale
     mine = run_with(model, source, references, [photo(0), photo(1)], schedule, start, 4.5)
+    assert_same(mine, expected, dtype)
+
+
+@DTYPES
+def test_beside_a_control(dtype: torch.dtype, tmp_path: Path) -> None:
+    (net,) = nets("sd15", dtype, 1)
+    made = controlled("StableDiffusionControlNetPipeline", "sd15", dtype, [net])
+    source = make_source(tmp_path, made.unet, "plus")
+    noise = randn(0, dtype)
+    expected = theirs(
+        with_adapter(made, source, [0.7], dtype),
+        ip_adapter_image=pictures(photo(0)),
+        image=a_map(7, dtype),
+        latents=noise,
+        num_inference_steps=4,
+        guidance_scale=4.5,
+        height=SIDE,
+        width=SIDE,
+    )
+    made.unload_ip_adapter()
+    model = ours("sd15", made, dtype)
+    schedule = make_schedule("ddim", model.scheduler_json, 4, 4)
+    start, hints = noise * schedule.start_scale, [hint(net, 7)]
+    given = [Reference(0.7)], [photo(0)]
+    mine = run_with(model, source, *given, schedule, start, 4.5, hints=hints)
     assert_same(mine, expected, dtype)
 
 

@@ -203,6 +203,23 @@ def test_loras_and_hypernetworks_work_beside_a_reference(
     assert all(map(np.array_equal, pictures, again[::-1]))
 
 
+def test_a_job_is_prepared_with_what_its_references_need(
+    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+) -> None:
+    engine, said = engine_of(model, tmp_path, source), list[str]()
+
+    def prepare(*references: Reference) -> list[str]:
+        said.clear()
+        engine.prepare("", lambda _, sentence: said.append(sentence), (), references)
+        return said
+
+    assert prepare() == prepare(Reference(0.0)) == []
+    assert prepare(Reference()) == ["Loading the IP-Adapter plus."]
+    assert prepare(Reference()) == []
+    with pytest.raises(BridgeError, match="cannot take the style alone"):
+        prepare(Reference(), Reference(mode=ReferenceMode.STYLE))
+
+
 def test_without_an_adapter_one_sentence_says_what_to_add(
     model: LoadedModel, tmp_path: Path
 ) -> None:
