@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from bridge.presets import IpAdapterSource
@@ -31,6 +31,10 @@ def make_image_encoder(folder: Path, *, width: int = WIDTH, seed: int = 0) -> Pa
         initializer_factor=20.0,  # as usual everything would look the same to it
     )
     CLIPVisionModelWithProjection(config).eval().save_pretrained(folder)
+    weights = folder / "model.safetensors"
+    # The published ones have this from the transformers of their day.
+    leftover = {"vision_model.embeddings.position_ids": torch.arange(5)[None]}
+    save_file({**load_file(weights), **leftover}, weights, {"format": "pt"})
     return folder
 
 
@@ -65,8 +69,6 @@ def make_source(folder: Path, unet: Any, kind: str = "plain", *, seed: int = 0) 
 
 def nested(path: Path) -> Mapping[str, Tensors]:
     """The file as diffusers' `load_ip_adapter` takes it."""
-    from safetensors.torch import load_file
-
     parts: dict[str, Tensors] = {"image_proj": {}, "ip_adapter": {}}
     for name, tensor in load_file(path).items():
         part, _, rest = name.partition(".")
