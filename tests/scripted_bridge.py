@@ -221,4 +221,6 @@ def facts_of(submit: messages.Submit) -> messages.ResultFacts:
         mode=request.mode or Mode.FILL,
         clip_skip=request.clip_skip or 1,
         guidance_rescale=request.guidance_rescale or 0.0,
+        blend=request.blend,
+        match_colors=request.match_colors,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge.commands import controls
 from bridge.commands.paint_arguments import EXAMPLE, add_arguments
-from bridge.commands.recipes import fill_in, find_preset, read_recipe_file
+from bridge.commands.recipes import fill_in, preset_name, read_recipe_file
 from bridge.errors import BridgeError, Code
 from bridge.sampler_names import LABELS
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         on_preview = album.add if arguments.previews is not None else None
         with open_session(home, Listener(bar.say, bar.step, on_preview)) as session:
             if recipe is not None and not request.preset:
-                found = find_preset(recipe, session.welcome.presets, bar.say)
+                found = preset_name(recipe, session.welcome.presets, bar.say)
                 request = replace(request, preset=found)
             if ground is None:
                 ground = _new(arguments, session, request.preset, pictures)
@@ -202,8 +202,8 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             mode=mode,
             clip_skip=arguments.clip_skip,
             guidance_rescale=arguments.guidance_rescale,
-            blend=Blend(arguments.blend),
-            match_colors=arguments.match_colors,
+            blend=Blend(arguments.blend or Blend.SOFT.value),
+            match_colors=arguments.match_colors is not False,
             references=tuple(given.reference for given in arguments.reference),
             controls=controls.requested(arguments),
         )

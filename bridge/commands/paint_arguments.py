@@ -75,13 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blend",
         choices=[blend.value for blend in Blend],
-        default=Blend.SOFT.value,
-        help="soft: just inside its edge the new goes over into the old; exact: all that is selected is new",
+        help="soft (the default): just inside its edge the new goes over into the old; exact: all that is selected is new",
     )
     parser.add_argument(
         "--match-colors",
         action=argparse.BooleanOptionalAction,
-        default=True,
+        default=None,
         help="undo what the model does to the colours around the selection (default: yes)",
     )
     parser.add_argument("--seed", type=int, help="the same seed gives the same picture")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bridge.errors import BridgeError, Code
 from bridge.sampler_names import identify
 from krita_plugin.krita_bridge.recipe import PARAMETERS, Recipe, read_recipe
+from krita_plugin.krita_bridge.reuse import find_preset
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
 
 _MOST_TEXT = 1 << 20
+_SAME_NAMES = (
+    "seed",
+    "steps",
+    "guidance",
+    "strength",
+    "clip_skip",
+    "guidance_rescale",
+    "match_colors",
+)
 
 Say = Callable[[str], None]
 
@@ -50,22 +60,19 @@ def fill_in(arguments: argparse.Namespace, recipe: Recipe, say: Say) -> None:
     if recipe.references and not arguments.reference:
         images = f"{recipe.references} reference image{'s' * (recipe.references > 1)}"
         say(f"It was made with {images}, which the file does not hold: use --reference.")
-    for name in ("seed", "steps", "guidance", "strength", "clip_skip", "guidance_rescale"):
+    if arguments.blend is None and recipe.blend is not None:
+        arguments.blend = recipe.blend.value
+    for name in _SAME_NAMES:
         if getattr(arguments, name) is None:
             setattr(arguments, name, getattr(recipe, name))
 
 
-def find_preset(recipe: Recipe, presets: Iterable[PresetInfo], say: Say) -> str:
+def preset_name(recipe: Recipe, presets: Sequence[PresetInfo], say: Say) -> str:
     """The name of the preset that the recipe was made with, else of one with its model; "" is the default one."""
-    known = {preset.name: preset for preset in presets}
-    if recipe.preset in known:
-        return recipe.preset
-    for preset in known.values():
-        if recipe.model and preset.model.casefold() == recipe.model.casefold():
-            return preset.name
-    if recipe.preset or recipe.model:
+    found = find_preset(recipe, presets)
+    if found is None and (recipe.preset or recipe.model):
         say(f"No preset has “{recipe.model or recipe.preset}”: the default one is used.")
-    return ""
+    return found.name if found else ""
 
 
 def _mode(recipe: Recipe, has_mask: bool) -> str | None:

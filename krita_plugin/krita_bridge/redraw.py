@@ -4,8 +4,8 @@
 4096 px (medians, Krita 5.1.5, two busy cores). Krita's Python has no call that redraws one layer, but its layers
 docker has a way: setting a layer's properties through the docker's model redraws that layer in the background
 (8 ms at either size). A property set and set back at once leaves no undo step, because the two annihilate each
-other; "inherit alpha" is the one of which the painter sees nothing meanwhile and that redraws in all of 5.1.5, 5.2.9
-and 6.0.4. It does drop what redo would bring back, so this way is closed while there is something to redo.
+other; "inherit alpha" is the one of which the painter sees nothing meanwhile and that redraws in all of 5.1.5, 5.2.9,
+5.3.4 and 6.0.4. It does drop what redo would bring back, so this way is closed while there is something to redo.
 It is tried once against `refreshProjection` before anything relies on it, at the first redraw on a canvas of any size
 (70 ms more at 2048 px), and what came of it is remembered for this version of Krita.
 """

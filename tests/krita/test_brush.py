@@ -20,6 +20,9 @@ from tests.krita.harness import (
 from tests.krita.harness.previewing import PreviewingBridge
 
 SIDE = 1024
+LARGE_SIDE = 1600
+"""Large enough for what is done otherwise on large canvases (`redraw.LEAST_PIXELS`)."""
+
 PROMPT = "a lake"
 ROUNDS = 5
 """One in which the pen does not wait is enough: other programs disturb some rounds, a plugin that blocks spoils all."""
@@ -40,10 +43,12 @@ MOST_WAIT = 4.0
 Krita 5.1.5, 5.3.4 and 6.0.4, and 22 to 32 times with 200 ms spent in the UI thread for each preview."""
 
 AT_EACH_PREVIEW = ("krita_bridge.studio:Studio", "preview")
-LEAST_BLOCK, LONGEST_BLOCK = 0.2, 1.0
+LEAST_BLOCK, LONGEST_BLOCK = 0.2, 0.5
 """Seconds."""
 BLOCK_RATIO = 40.0
 """A block in relation to what an event of the pen waits anyway: the mean wait becomes a quarter of the block or more."""
+
+_REDRAW_PROVEN_WITH = "Krita.instance().readSetting('krita_bridge', 'redraw_proven_with', '')"
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ def test_a_plugin_that_keeps_the_brush_waiting_would_be_noticed(easel: Easel) ->
     assert generating.wait > MOST_WAIT * undisturbed.wait
 
 
-@pytest.mark.parametrize("side", [512, 1600])
+@pytest.mark.parametrize("side", [512, LARGE_SIDE])
 def test_a_stroke_that_begins_while_the_layer_is_added_lands_where_the_painter_paints(
     easel: Easel, side: int
 ) -> None:
@@ -173,6 +178,24 @@ def test_a_stroke_that_begins_while_the_layer_is_added_lands_where_the_painter_p
     assert is_kept and len(colours) == 1, f"a stroke landed elsewhere, begun on one of {seen}"
     assert document.layer_pixels("Sketch").any() == bool(seen)
     assert document.facts()["active"]["name"] == "Sketch"
+    krita.close_all()
+
+
+def test_on_a_large_canvas_previews_are_redrawn_by_the_layers_docker(easel: Easel) -> None:
+    """The way that costs no merge of the whole canvas was tried against the certain one, and is used from then on."""
+    krita = easel.krita
+    document = easel.document(LARGE_SIDE)
+    jobs = easel.bridge.jobs()
+    easel.docker.generate()
+    submit = easel.bridge.wait_for_job(jobs + 1)
+    with easel.bridge.previews(submit):
+        easel.docker.wait_for_preview(document, PROMPT)
+        krita.wait_until(lambda: krita.evaluate(_REDRAW_PROVEN_WITH) == krita.version)
+    easel.bridge.finish(submit)
+    result = easel.docker.wait_for_result(document, PROMPT)
+    krita.wait_until(
+        lambda: np.array_equal(document.flattened(), document.layer_pixels(result.name))
+    )
     krita.close_all()
 
 

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from bridge.cli import main
 from bridge.commands.pictures import read_texts, write_picture
-from bridge.commands.recipes import find_preset, read_recipe_file
+from bridge.commands.recipes import preset_name, read_recipe_file
 from krita_plugin.krita_bridge.recipe import OURS, PARAMETERS, Recipe
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.geometry import Extent
@@ -64,6 +64,7 @@ def test_a_result_can_be_painted_again_from_its_file(
     words = ["--prompt", "a {red|blue} boat — 舟", "--negative", "blurry", "--seed", 9]
     words += ["--steps", 7, "--guidance", 2.5, "--scheduler", "lcm", "--strength", 0.35]
     words += ["--clip-skip", 2, "--guidance-rescale", 0.7, "--mode", "variation"]
+    words += ["--blend", "exact", "--no-match-colors"]
     assert paint(tmp_path, "--image", image, *words, "--out", out) == 0
     first = last_request(bridge)
     assert paint(tmp_path, "--image", image, "--settings-from", out, "--out", out) == 0
@@ -203,10 +204,10 @@ def test_only_a_png_gets_texts(tmp_path: Path) -> None:
 def test_a_preset_is_found_by_name_then_by_model() -> None:
     presets = [PresetInfo("a", "A", "dream", 512, 20, 7.0, "ddim"), PresetInfo("b", "B", "v1-5", 512, 20, 7.0, "ddim")]  # fmt: skip
     said: list[str] = []
-    assert find_preset(Recipe(preset="b", model="dream"), presets, said.append) == "b"
-    assert find_preset(Recipe(preset="gone", model="Dream"), presets, said.append) == "a"
-    assert find_preset(Recipe(), presets, said.append) == "" and said == []
-    assert find_preset(Recipe(preset="gone"), presets, said.append) == "" and len(said) == 1
+    assert preset_name(Recipe(preset="b", model="dream"), presets, said.append) == "b"
+    assert preset_name(Recipe(preset="gone", model="Dream"), presets, said.append) == "a"
+    assert preset_name(Recipe(), presets, said.append) == "" and said == []
+    assert preset_name(Recipe(preset="gone"), presets, said.append) == "" and len(said) == 1
 
 
 def test_the_size_of_the_recipe_is_for_new_pictures_only(

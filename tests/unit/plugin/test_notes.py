@@ -55,6 +55,7 @@ def test_a_damaged_form_is_a_fresh_one(text: str) -> None:
 def test_what_is_out_of_range_falls_back_and_the_rest_stays(change: dict[str, object]) -> None:
     form = read_form(json.dumps({**json.loads(FORM.dumps()), **change}))
     assert form.prompt == "a boat"
+    assert form.blend in ("soft", "exact")
     assert 0.0 < form.strength <= 1.0
     assert type(form.seed) is int and 0 <= form.seed < 2**63
 
