@@ -17,16 +17,22 @@ def over_white(image: ImageU8) -> torch.Tensor:
 
     What is transparent has no colour of its own; the bytes under zero alpha do not show.
     """
-    picture = planes(image)[None]
-    colour, alpha = picture[:, :3], picture[:, 3:]
+    picture = colour(image)
     if image[..., 3].min() == 255:
-        return colour
-    return colour.mul_(alpha).add_(1 - alpha)
+        return picture
+    covered = alpha(image)
+    return picture.mul_(covered).add_(1 - covered)
 
 
-def planes(image: ImageU8) -> torch.Tensor:
-    """An H x W x 4 image as 4 x H x W float32, 0 to 1, in memory of its own."""
-    return torch.from_numpy(cv2.dnn.blobFromImage(image, 1 / 255))[0]
+def colour(image: ImageU8) -> torch.Tensor:
+    """Red, green and blue of an H x W x 4 image, whatever its alpha: 1 x 3 x H x W, 0 to 1, in memory of its own."""
+    # OpenCV is six times as slow with all four channels at once.
+    return torch.from_numpy(cv2.dnn.blobFromImage(cv2.cvtColor(image, cv2.COLOR_RGBA2RGB), 1 / 255))
+
+
+def alpha(image: ImageU8) -> torch.Tensor:
+    """The alpha of an H x W x 4 image: 1 x 1 x H x W, 0 to 1, in memory of its own."""
+    return torch.from_numpy(cv2.dnn.blobFromImage(cv2.extractChannel(image, 3), 1 / 255))
 
 
 def to_u8(picture: torch.Tensor) -> NDArray[np.uint8]:
@@ -41,5 +47,5 @@ def to_model(picture: torch.Tensor) -> torch.Tensor:
 
 
 def from_model(picture: torch.Tensor) -> torch.Tensor:
-    """-1 to 1 -> 0 to 1, clipped: decoders overshoot."""
-    return torch.add(_HALF, picture, alpha=0.5).clamp_(0, 1)
+    """-1 to 1 -> 0 to 1, clipped: decoders overshoot. Done in place."""
+    return torch.add(_HALF, picture, alpha=0.5, out=picture).clamp_(0, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bridge.engine.color import planes, to_u8
+from bridge.engine.color import alpha, colour, to_u8
 from bridge.engine.mask import blend_weights, coverage
 from bridge.engine.plan import Plan
 from bridge.engine.resample import from_working
@@ -81,7 +81,6 @@ def _slices(bounds: Bounds) -> tuple[slice, slice]:
 
 def _blend(painted: torch.Tensor, image: ImageU8, weights: torch.Tensor) -> torch.Tensor:
     """Painted colour by its weight, the source's by the rest and by its alpha: nothing shows no colour."""
-    pixels = planes(image)
-    source = (1 - weights) * pixels[3]
-    mixed = (painted * weights).add_(pixels[:3].mul_(source))
+    source = (1 - weights) * alpha(image)[0]
+    mixed = (painted * weights).add_(colour(image)[0].mul_(source))
     return mixed.div_((weights + source).clamp_(min=1e-6))

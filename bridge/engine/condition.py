@@ -71,19 +71,21 @@ class PromptEncoder:
     def encode(self, prompt: Prompt, clip_skip: int = 1) -> Conditioning:
         """A prompt alone. `clip_skip` as in `bridge/engine/request.py`; raises BridgeError when the encoder has
         fewer layers."""
-        self._refresh()
         return self._encoded(prompt.spans, clip_skip, 0)
 
     def pair(
         self, positive: Prompt, negative: Prompt, clip_skip: int = 1
     ) -> tuple[Conditioning, Conditioning]:
         """Both with the same number of windows, to share a batch."""
-        self._refresh()
         return self._paired(positive.spans, negative.spans, clip_skip)
 
     def embeddings(self, *prompts: Prompt) -> tuple[Embedding, ...]:
-        """The textual inversions that are named in `prompts`, each once."""
-        self._refresh()
+        """The textual inversions that are named in `prompts`, each once.
+
+        Looks for new files, which `encode` and `pair` do not: once a job is enough.
+        """
+        if self._words is not None and self._words.refresh():
+            self.forget()
         pieces = [
             piece for prompt in prompts for span in prompt.spans for piece in self._split(span.text)
         ]
@@ -93,10 +95,6 @@ class PromptEncoder:
         """The text encoders have changed."""
         self._encoded.cache_clear()
         self._paired.cache_clear()
-
-    def _refresh(self) -> None:
-        if self._words is not None and self._words.refresh():
-            self.forget()
 
     def _split(self, text: str) -> Iterator[str | Embedding]:
         return iter((text,)) if self._words is None else self._words.split(text)

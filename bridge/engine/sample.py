@@ -42,7 +42,7 @@ class Kept:
 
 def noisy(latents: torch.Tensor, noise: torch.Tensor, step: Step) -> torch.Tensor:
     """Latents with noise of the level at which `step` begins."""
-    return latents * step.signal + noise * step.noise
+    return torch.add(latents * step.signal, noise, alpha=step.noise)
 
 
 def sample(

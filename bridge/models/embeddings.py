@@ -45,6 +45,7 @@ class Embeddings:
         self._changed: int | None = None
         self._pattern: re.Pattern[str] | None = None
         self._read = lru_cache(256)(self._read_file)
+        self.refresh()
 
     def refresh(self) -> bool:
         """Look at the folder again; returns whether files came or went since the last time."""
