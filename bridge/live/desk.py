@@ -73,10 +73,6 @@ class LiveDesk:
         """The job that the worker has of this desk; empty for none."""
         return self._run.job if self._run is not None else ""
 
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._waiting)
-
     def want(self, client: str, source: Source, by: Audience) -> str:
         """The canvas has changed. Returns the job that is out of date now and should be cancelled; empty for none."""
         self._waiting[client] = _Wish(source, by)

@@ -68,7 +68,7 @@ class LivePainter:
         if self._follow is not None:
             self._follow.stop()
             self._follow = self._document = self.shown = None
-            self._sentence = ""
+            self._complain("")
             self._changed()
 
     def on_event(self, event: Event) -> None:

@@ -1,0 +1,201 @@
+"""Newest wins, clients take turns, and what failed is not tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bridge.live.desk import LiveDesk
+from krita_plugin.krita_bridge.wire import frames, messages
+from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, Tensor
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import (
+    Ended,
+    Fault,
+    JobState,
+    LivePicture,
+    LiveUpdate,
+    PaintRequest,
+    Progress,
+    Result,
+    ResultFacts,
+    ServerMessage,
+    Submit,
+)
+
+CANVAS, AREA = Extent(8, 8), Bounds(0, 0, 8, 8)
+FACTS = ResultFacts("", "", "p", 1, 1.0, 2, 2, 1.0, "s", "m", "", 8, 8, 0.1, "0")
+IMAGE = {"image": Tensor((8, 8, 4), bytes(256))}
+
+
+class Painter:
+    """A client: its canvas, and what it is told."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.revision = name, 0
+        self.told: list[ServerMessage] = []
+        self.pictures: list[int] = []
+
+    @property
+    def latest(self) -> LiveUpdate:
+        request = PaintRequest(self.name)
+        return LiveUpdate(
+            self.name, self.revision, self.revision - 1, request, CANVAS, AREA, False, False, (), (), ""
+        )  # fmt: skip
+
+    def order(self, job: str) -> tuple[Submit, Sequence[Buffer]]:
+        submit = Submit(job, self.latest.request, CANVAS, AREA)
+        return submit, frames.encode(Frame(messages.dumps(submit), {}))
+
+    def edit(self, desk: LiveDesk) -> str:
+        self.revision += 1
+        return desk.want(self.name, self, self)
+
+    def put(self, message: ServerMessage) -> None:
+        self.told.append(message)
+
+    def put_live_picture(self, data: bytes) -> None:
+        message = messages.loads(frames.decode(data).message)
+        assert isinstance(message, LivePicture)
+        self.pictures.append(message.revision)
+
+
+def finish(desk: LiveDesk) -> None:
+    assert desk.worker_said(Result(desk.job, AREA, CANVAS, FACTS, ""), Frame("", IMAGE))
+
+
+def end(desk: LiveDesk, state: JobState) -> None:
+    assert desk.worker_said(
+        Ended(desk.job, state, "out_of_memory", "It is full.", "Less."), Frame("", {})
+    )
+
+
+@pytest.fixture
+def desk() -> LiveDesk:
+    return LiveDesk()
+
+
+@pytest.fixture
+def anna() -> Painter:
+    return Painter("anna")
+
+
+@pytest.fixture
+def berta() -> Painter:
+    return Painter("berta")
+
+
+def test_a_newer_edit_has_the_older_one_cancelled_once_and_is_painted(
+    desk: LiveDesk, anna: Painter
+) -> None:
+    assert anna.edit(desk) == ""
+    assert desk.take() is not None
+    running = desk.job
+    assert [anna.edit(desk) for _ in range(3)] == [running, "", ""]
+    end(desk, JobState.CANCELLED)
+    assert desk.take() is not None
+    finish(desk)
+    assert anna.pictures == [4] and anna.told == []
+    assert desk.take() is None and desk.job == ""
+
+
+def test_a_picture_that_was_done_before_the_cancel_came_is_shown_all_the_same(
+    desk: LiveDesk, anna: Painter
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    anna.edit(desk)
+    finish(desk)
+    desk.take()
+    finish(desk)
+    assert anna.pictures == [1, 2]
+
+
+def test_clients_take_turns_however_often_one_of_them_edits(
+    desk: LiveDesk, anna: Painter, berta: Painter
+) -> None:
+    anna.edit(desk)
+    berta.edit(desk)
+    for _ in range(6):
+        desk.take()
+        for _ in range(3):
+            anna.edit(desk)
+        berta.edit(desk)
+        finish(desk)
+    assert (len(anna.pictures), len(berta.pictures)) == (3, 3)
+
+
+def test_what_makes_way_is_the_next_to_be_painted(
+    desk: LiveDesk, anna: Painter, berta: Painter
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    berta.edit(desk)
+    assert desk.yield_() == desk.job
+    assert desk.yield_() == ""
+    end(desk, JobState.CANCELLED)
+    desk.take()
+    finish(desk)
+    assert anna.pictures == [1] and berta.pictures == []
+
+
+def test_progress_is_no_end(desk: LiveDesk, anna: Painter) -> None:
+    anna.edit(desk)
+    desk.take()
+    assert not desk.worker_said(Progress(desk.job, 1, 2), Frame("", {}))
+    assert desk.job
+
+
+def test_a_failure_is_told_with_its_sentence_and_what_waits_is_dropped(
+    desk: LiveDesk, anna: Painter
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    anna.edit(desk)
+    end(desk, JobState.FAILED)
+    assert anna.told == [Fault("out_of_memory", "It is full.", "Less.", "anna")]
+    assert desk.take() is None
+
+
+def test_a_dead_worker_ends_what_it_had_and_keeps_what_waited(
+    desk: LiveDesk, anna: Painter, berta: Painter
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    berta.edit(desk)
+    desk.worker_died("It died.", "Again.", "worker_died")
+    assert anna.told == [Fault("worker_died", "It died.", "Again.", "anna")]
+    assert desk.take() is not None
+    finish(desk)
+    assert berta.pictures == [1]
+
+
+def test_when_nothing_can_be_painted_all_that_wait_are_told(
+    desk: LiveDesk, anna: Painter, berta: Painter
+) -> None:
+    anna.edit(desk)
+    berta.edit(desk)
+    desk.fail_all("It died.", "Again.", "worker_died")
+    assert anna.told and berta.told and desk.take() is None
+
+
+def test_switched_off_a_picture_in_the_making_is_shown_to_nobody(
+    desk: LiveDesk, anna: Painter
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    anna.edit(desk)
+    assert desk.stop("anna", anna) == ""  # the edit had it cancelled already
+    finish(desk)
+    assert anna.pictures == [] and desk.take() is None
+
+
+def test_an_old_connection_that_goes_leaves_the_new_ones_wishes_alone(desk: LiveDesk) -> None:
+    old, new = Painter("anna"), Painter("anna")
+    new.edit(desk)
+    assert desk.stop("anna", old) == ""
+    desk.take()
+    assert desk.stop("anna", old) == ""
+    finish(desk)
+    assert new.pictures == [1]
