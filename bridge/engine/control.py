@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bridge.engine.color import planes
+from bridge.engine.color import colour
 from bridge.engine.plan import Plan
 from bridge.engine.resample import to_working
 from bridge.engine.tiles import Tile
@@ -47,7 +47,7 @@ class Hint:
 
 def hint(guide: Guide, map_: ImageU8, plan: Plan) -> Hint:
     """`map_` (RGBA, opaque) has the size of `plan.source`."""
-    working = to_working(planes(map_)[None, :3], plan)
+    working = to_working(colour(map_), plan)
     return Hint(guide, working.to(guide.net.device, guide.net.dtype))
 
 
