@@ -163,12 +163,12 @@ def preset(name: str = "test", **options: Any) -> Preset:
 
 @cache
 def tiny_folder(kind: str) -> Path:
-    """`sd15`, `sd15_inpaint` or `sdxl` as a folder, made once per process."""
+    """`sd15`, `sd15_inpaint`, `sd15_depth` or `sdxl` as a folder, made once per process."""
     folder = Path(tempfile.mkdtemp(prefix="krita-bridge-tiny-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if kind == "sdxl":
         return make_tiny_sdxl(folder)
-    return make_tiny_sd15(folder, in_channels=9 if kind == "sd15_inpaint" else 4)
+    return make_tiny_sd15(folder, in_channels={"sd15_inpaint": 9, "sd15_depth": 5}.get(kind, 4))
 
 
 @cache

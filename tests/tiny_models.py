@@ -33,7 +33,7 @@ _BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_lin
 
 
 def make_tiny_sd15(folder: Path, *, in_channels: int = 4, seed: int = 0) -> Path:
-    """Write a tiny SD 1.5 in diffusers layout; `in_channels` 9 makes it an inpainting model."""
+    """Write a tiny SD 1.5 in diffusers layout; `in_channels` 9 makes it an inpainting model, 5 one with depth."""
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(
         sample_size=8,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from bridge.engine.color import colour
 from bridge.engine.plan import Plan
@@ -49,6 +50,24 @@ def hint(guide: Guide, map_: ImageU8, plan: Plan) -> Hint:
     """`map_` (RGBA, opaque) has the size of `plan.source`."""
     working = to_working(colour(map_), plan)
     return Hint(guide, working.to(guide.net.device, guide.net.dtype))
+
+
+DEPTH_CHANNEL = -1
+"""The number, among a snapshot's controls, of the map that goes into the depth channel of a UNet that has one."""
+
+
+def depth_channel(map_: ImageU8 | None, plan: Plan, size: tuple[int, int]) -> torch.Tensor:
+    """The channel after the latents of a UNet for depth2img, 1 x 1 x h x w of this size: 1 near, -1 far, 0 all over where
+    there is no map. `map_` (RGBA, opaque) has the size of `plan.source`, and goes from black to white.
+
+    diffusers spreads the map once more when it is as small as the latents; here every tile of a picture gets its part of
+    one spread.
+    """
+    if map_ is None:
+        return torch.zeros(1, 1, *size)
+    working = to_working(colour(map_)[:, :1], plan)
+    small = F.interpolate(working, size, mode="bicubic", align_corners=False)
+    return small.clamp_(0, 1) * 2 - 1
 
 
 def is_heard(control: Control) -> bool:

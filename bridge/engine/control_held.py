@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.engine.control import Guide, Guides, is_heard
+from bridge.engine.control import DEPTH_CHANNEL, Guide, Guides, is_heard
 from bridge.engine.control_maps import ControlMaps
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
@@ -51,24 +51,34 @@ class Controls:
     def prepare(self, controls: Sequence[Control], preset: Preset, on_progress: OnProgress) -> None:
         """Have in memory what they need. Raises BridgeError as `use`."""
         heard = {control.kind for control in controls if is_heard(control)}
+        if self._model.takes_depth:
+            heard.discard(ControlKind.DEPTH)
         self._nets.use(heard, preset.controls, on_progress)
         if any(c.kind is ControlKind.DEPTH and c.source is not ControlSource.MAP for c in controls):
             self._depth_estimator(preset, on_progress)
 
     def use(self, controls: Sequence[Control], snapshot: Snapshot, preset: Preset) -> Controlled:
         """Raises BridgeError: where a kind has no ControlNet, a map cannot be made, or reading a model fails."""
-        heard = {number: each for number, each in enumerate(controls) if is_heard(each)}
-        nets = self._nets.use({each.kind for each in heard.values()}, preset.controls, _silent)
+        numbered = dict(enumerate(controls))
+        heard = {number: each for number, each in numbered.items() if is_heard(each)}
+        channel = self._channel(heard, snapshot)
+        if channel == DEPTH_CHANNEL:
+            numbered[channel] = heard[channel] = Control(ControlKind.DEPTH)
+        by_net = {number: each for number, each in heard.items() if number != channel}
+        nets = self._nets.use({each.kind for each in by_net.values()}, preset.controls, _silent)
         most = self._model.resolution.max_pixels
         maps = {
             number: self._maps.of(
                 number, each, snapshot, most, lambda: self._depth_estimator(preset)
             )
-            for number, each in enumerate(controls)
+            for number, each in numbered.items()
             if number in heard or each.keep
         }
-        kept = {number: map_ for number, map_ in maps.items() if controls[number].keep}
-        guides = {number: Guide(each, nets[each.kind].net) for number, each in heard.items()}
+        kept = {number: map_ for number, map_ in maps.items() if numbered[number].keep}
+        guides = {number: Guide(each, nets[each.kind].net) for number, each in by_net.items()}
+        if channel is not None:
+            maps[DEPTH_CHANNEL] = maps[channel]
+        readers = {n: nets[each.kind] if n in by_net else self._model for n, each in heard.items()}
         used = tuple(
             UsedControl(
                 kind=each.kind,
@@ -76,13 +86,29 @@ class Controls:
                 strength=each.strength,
                 start=each.start,
                 end=each.end,
-                model=nets[each.kind].name,
-                model_sha256=nets[each.kind].sha256,
+                model=readers[number].name,
+                model_sha256=readers[number].sha256,
                 map_sha256=hashlib.sha256(maps[number][..., :3].tobytes()).hexdigest(),
             )
             for number, each in heard.items()
         )
         return Controlled(guides, maps, kept, used)
+
+    def _channel(self, heard: Mapping[int, Control], snapshot: Snapshot) -> int | None:
+        """The number of the control whose map is the UNet's depth channel: the first of depth, else DEPTH_CHANNEL for what
+        is worked out from the canvas. None where there is no such channel, or nothing to fill it with."""
+        if not self._model.takes_depth:
+            return None
+        for number, each in heard.items():
+            if each.kind is ControlKind.DEPTH:
+                if (each.strength, each.start, each.end) != (1.0, 0.0, 1.0):
+                    raise BridgeError(
+                        Code.BAD_INPUT,
+                        f"{self._model.name} has depth built in: it has neither strength nor range.",
+                        "Leave strength, start and end of the depth control as they are.",
+                    )
+                return number
+        return None if snapshot.image is None else DEPTH_CHANNEL
 
     def _depth_estimator(self, preset: Preset, on_progress: OnProgress = _silent) -> DepthEstimator:
         source = preset.depth_estimator or self._own_depth_estimator()

@@ -14,13 +14,14 @@ from bridge.engine import latent, mask, noise
 from bridge.engine.color import over_white, to_model, to_u8
 from bridge.engine.composite import Compositor
 from bridge.engine.condition import Conditioning, Encoder
-from bridge.engine.control import NO_GUIDES, Guides, Hint, hint
+from bridge.engine.control import DEPTH_CHANNEL, NO_GUIDES, Guides, Hint, depth_channel, hint
 from bridge.engine.guidance import in_tiles, make_predictor
 from bridge.engine.match import match
+from bridge.engine.membrane import meet
 from bridge.engine.plan import Plan, make_plan
 from bridge.engine.prefill import prefill
 from bridge.engine.request import Settings
-from bridge.engine.resample import from_working, resize, to_working
+from bridge.engine.resample import from_working, resize, spread, to_working
 from bridge.engine.sample import Kept, Predict, noisy, sample
 from bridge.engine.schedule import Schedule, first_steps, make_schedule
 from bridge.engine.tiles import Layout, Tile, make_layout
@@ -30,7 +31,7 @@ from bridge.models.brake import stop_if
 from bridge.models.loaded import LoadedModel
 from bridge.pixels import tight_bounds
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.modes import Prefill
+from krita_plugin.krita_bridge.wire.modes import Mode, Prefill
 
 
 class Run:
@@ -65,6 +66,11 @@ class Run:
         self._hints = tuple(
             hint(guide, snapshot.controls[index], self.plan) for index, guide in guides.items()
         )
+        self._depth_channel: torch.Tensor | None = None
+        if model.takes_depth:
+            size = _latents(self.plan, model.latent_scale)
+            channel = depth_channel(snapshot.controls.get(DEPTH_CHANNEL), self.plan, size)
+            self._depth_channel = channel.to(model.device)
         self._image = snapshot.image
         self._selection = selection
         self._settings = settings
@@ -128,11 +134,11 @@ class Run:
         return in_tiles(layout, channels, of_tile, partial(stop_if, is_cancelled))
 
     def _start(self, schedule: Schedule) -> tuple[torch.Tensor, Kept | None, torch.Tensor | None]:
-        """The first sample, what is kept, and the extra channels of a UNet trained to inpaint."""
+        """The first sample, what is kept, and the extra channels of a UNet trained to inpaint, or with depth."""
         settings, picture = self._settings, self._picture
         grain = self._noise(draw=0)
         inpaints = self._model.inpaints
-        extra = self._inpaint_channels() if inpaints else None
+        extra = self._inpaint_channels() if inpaints else self._depth_channel
         if picture is None:
             return grain * schedule.start_scale, None, extra
         anew, keeps = settings.strength == 1, False
@@ -175,13 +181,21 @@ class Run:
         return torch.cat([repainted.to(masked.device), masked], dim=1)
 
     def _matched(self, painted: torch.Tensor) -> torch.Tensor:
-        """`painted` without what the model did to the colours of what is kept."""
+        """`painted` without what the model did to the colours of what is kept, and without a step at the border."""
         picture = self._picture
         if picture is None or self._selection is None or not self._settings.match_colors:
             return painted
         # A decoder lets a latent show in its neighbours' pixels, so these are no witnesses.
         reached = F.max_pool2d(self._levels, 3, stride=1, padding=1)
-        return match(painted, picture, self._pixels((reached == 0).float()) * self._covered)
+        witnesses = self._pixels((reached == 0).float()) * self._covered
+        painted = match(painted, picture, witnesses)
+        kind = self._settings.prefill
+        if kind is Prefill.NEUTRAL:  # beyond its border is the subject, which must not bleed
+            return painted
+        chosen = torch.from_numpy(self._selection > 0)[None, None].float()
+        selected = (to_working(chosen, self.plan) > 0).float()
+        refines = kind is Prefill.KEEP and self._settings.mode is Mode.REFINE
+        return meet(painted, picture, selected, self._covered, refines, spread(self.plan))
 
     @cached_property
     def _picture(self) -> torch.Tensor | None:

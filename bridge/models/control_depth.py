@@ -65,10 +65,15 @@ def load_depth_estimator(
         else hub.fetch_part(source, folder.DEPTH, on_progress)
     )
     part = folder.inspect_part(root, folder.DEPTH, source.variant)
+    preprocessor = root / folder.PREPROCESSOR
+    if not preprocessor.is_file():
+        preprocessor = root.parent / folder.FEATURE_EXTRACTOR / folder.PREPROCESSOR
+    if not preprocessor.is_file():
+        raise weights.missing(root / folder.PREPROCESSOR)
     try:
         # The processor that needs no torchvision: where there is one, it must not make another map.
         processor = AutoImageProcessor.from_pretrained(
-            str(root), local_files_only=True, backend="pil"
+            str(preprocessor.parent), local_files_only=True, backend="pil"
         )
         model = AutoModelForDepthEstimation.from_pretrained(
             str(root),
@@ -83,6 +88,7 @@ def load_depth_estimator(
         raise weights.corrupt(
             root, f"cannot be read as a depth estimator ({brief(error)})"
         ) from error
-    files = [root / "config.json", root / folder.PREPROCESSOR, *part.weights]
-    sha256 = folder_sha256(root, files, hashes, lambda _: None)
+    files = [root / "config.json", preprocessor, *part.weights]
+    base = root if preprocessor.is_relative_to(root) else root.parent
+    sha256 = folder_sha256(base, files, hashes, lambda _: None)
     return DepthEstimator(processor, finished(model, root, device, torch.float32), sha256)

@@ -39,7 +39,7 @@ class Family:
     text: TextEncoding
     text_encoders: int
     inputs: tuple[int, ...]
-    """Input channels of the UNet that the engine can feed: 4 latent, or 9 with mask and masked latents."""
+    """Input channels of the UNet that the engine can feed: 4 latent, 5 with depth, or 9 with mask and masked latents."""
 
     def resolution(self, native: int) -> Resolution:
         """Where a model of the family trained at the side `native` paints well.
@@ -58,7 +58,7 @@ SD15 = Family(
     latent_scale=8,
     text=TextEncoding.CLIP_LAST,
     text_encoders=1,
-    inputs=(4, 9),
+    inputs=(4, 5, 9),
 )
 
 SDXL = Family(

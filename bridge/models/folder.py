@@ -25,7 +25,7 @@ model's hash."""
 CONTROLNET = "controlnet"
 """Not a part of a model, but a network of its own in the same layout."""
 
-MODEL_PARTS = (UNET, VAE, TEXT, TEXT_2, PREVIEW)
+MODEL_PARTS = (UNET, VAE, TEXT, TEXT_2, PREVIEW, DEPTH)
 """What is fetched of a repository that holds a model."""
 
 WEIGHT_STEMS = {
@@ -45,6 +45,8 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
 )
 PREPROCESSOR = "preprocessor_config.json"
+FEATURE_EXTRACTOR = "feature_extractor"
+"""Where a model keeps the PREPROCESSOR of its DEPTH."""
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 
 _MAX_JSON_BYTES = 64 << 20
@@ -274,5 +276,5 @@ def unknown_kind(path: Path | str, why: str) -> BridgeError:
     return BridgeError(
         Code.BAD_INPUT,
         f"The model {path} is of a kind that the bridge cannot run: {why}.",
-        "Use a Stable Diffusion 1.5 or SDXL model, plain or for inpainting.",
+        "Use a Stable Diffusion 1.5 or SDXL model, plain, for inpainting or with depth.",
     )

@@ -109,6 +109,8 @@ def choose_files(sizes: Mapping[str, int], source: HubModel) -> list[str]:
         present = {Path(name).name for name in sizes if name.startswith(f"{part}/")}
         names = ["config.json", *_weights(part, present, source, part)]
         wanted += [f"{part}/{name}" for name in names]
+    if folder.DEPTH in parts:
+        wanted.append(f"{folder.FEATURE_EXTRACTOR}/{folder.PREPROCESSOR}")
     for tokenizer in ("tokenizer", "tokenizer_2"):
         wanted += [f"{tokenizer}/{name}" for name in folder.TOKENIZER_FILES]
     return [name for name in wanted if name in sizes]

@@ -52,7 +52,7 @@ class SwappedVae:
 class LoadedModel:
     """Weights on their device, in eval mode, without gradients.
 
-    `unet` is a UNet2DConditionModel that takes 4 latent channels, or 9 when it was trained to inpaint;
+    `unet` is a UNet2DConditionModel that takes 4 latent channels, 9 when it was trained to inpaint, or 5 with depth;
     `vae` an AutoencoderKL or AutoencoderTiny, perhaps with a dtype of its own (float32 beside a
     float16 `unet`, where float16 would overflow): the engine converts to `vae.dtype` and back.
     `text` holds one encoder for SD 1.5 and two for SDXL, in the pipeline's order. `scheduler_config` is the model's own scheduler_config.json: its betas, prediction_type,
@@ -93,6 +93,11 @@ class LoadedModel:
     def inpaints(self) -> bool:
         """Whether the UNet takes a mask and masked latents beside the latents."""
         return int(self.unet.config.in_channels) == _INPAINT_CHANNELS
+
+    @cached_property
+    def takes_depth(self) -> bool:
+        """Whether the UNet takes a channel of depth after the latents (depth2img)."""
+        return int(self.unet.config.in_channels) == self.latent_channels + 1
 
     @cached_property
     def latent_factor(self) -> float:

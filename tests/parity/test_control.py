@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel
+from transformers import AutoModelForDepthEstimation
 
-from bridge.engine.control import Guide, Hint
+from bridge.engine.control import Guide, Hint, depth_channel
+from bridge.engine.plan import make_plan
 from bridge.engine.sample import Kept, noisy
 from bridge.engine.schedule import make_schedule
 from bridge.engine.schedulers import make_scheduler
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind
+from krita_plugin.krita_bridge.wire.geometry import Bounds
 from tests.fake_models import tiny_folder, tiny_model
 from tests.parity.test_pipelines import (
     DTYPES,
@@ -35,7 +39,7 @@ from tests.parity.test_pipelines import (
     run,
     theirs,
 )
-from tests.tiny_models import make_tiny_controlnet
+from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator
 
 __all__ = ["_recorded"]
 
@@ -193,6 +197,48 @@ def test_inpainting_with_four_and_with_nine_channels(dtype: torch.dtype, kind: s
             extra = torch.cat([half_mask(dtype), encoded], dim=1)
     mine = run(model, schedule, noise, 4.5, extra=extra, kept=kept, hints=[hint(net, 7)])
     assert_same(mine, expected, dtype)
+
+
+@DTYPES
+@GUIDANCE
+def test_depth_to_image(dtype: torch.dtype, guidance: float) -> None:
+    folder = make_tiny_depth_estimator(tiny_folder("sd15_depth") / "depth_estimator")
+    made = diffusers.StableDiffusionDepth2ImgPipeline.from_pretrained(
+        tiny_folder("sd15_depth"),
+        depth_estimator=AutoModelForDepthEstimation.from_pretrained(folder),
+        feature_extractor=None,
+        torch_dtype=dtype,
+    )
+    made.scheduler = make_scheduler("ddim", tiny_model("sd15_depth").scheduler_config)
+    made.set_progress_bar_config(disable=True)
+    made.vae.encode = with_mode(made.vae.encode)
+    picture = a_map(3, torch.float32).to(dtype)
+    # As the engine makes maps: bytes from black to white. Blocks, so that the small map goes as far.
+    blocks = np.random.default_rng(0).permutation(LATENT * LATENT) * 255 // (LATENT * LATENT - 1)
+    depth = blocks.astype(np.uint8).reshape(LATENT, LATENT).repeat(8, axis=0).repeat(8, axis=1)
+    expected = theirs(
+        made,
+        image=picture,
+        depth_map=torch.from_numpy(depth)[None].to(dtype) / 255,
+        strength=0.6,
+        num_inference_steps=STEPS,
+        guidance_scale=guidance,
+        generator=torch.Generator().manual_seed(2),
+    )
+    model = ours("sd15_depth", made, dtype)
+    assert model.takes_depth and not model.inpaints
+    schedule = make_schedule("ddim", model.scheduler_config, STEPS, 3)
+    with torch.no_grad():
+        encoded = made.vae.encode(picture * 2 - 1).latent_dist.mode()
+        encoded = encoded * made.vae.config.scaling_factor
+    start = noisy(encoded, randn(2, dtype), schedule.steps[0])
+    whole = Bounds(0, 0, SIDE, SIDE)
+    plan = make_plan(whole, whole, model.resolution, 8)
+    map_ = np.dstack([depth, depth, depth, np.full_like(depth, 255)])
+    extra = torch.from_numpy(blocks).reshape(1, 1, LATENT, LATENT).to(dtype) / 255 * 2 - 1
+    found = depth_channel(map_, plan, (LATENT, LATENT))
+    torch.testing.assert_close(found, extra.float(), rtol=0, atol=1e-6)
+    assert_same(run(model, schedule, start, guidance, extra=extra), expected, dtype)
 
 
 def with_mode(encode: Any) -> Any:

@@ -16,7 +16,7 @@ from krita_plugin.krita_bridge.wire.control import Control, ControlKind, Control
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from tests.fake_models import preset, tiny_folder
-from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator
+from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator, make_tiny_sd15
 
 SIDE = 72
 """No multiple of what the model likes: maps are padded as pictures are."""
@@ -156,3 +156,44 @@ def test_what_a_preset_does_not_have_is_said_before_anything_is_painted(engine: 
         assert says in raised.value.hint
         with pytest.raises(BridgeError):
             engine.prepare("bare", lambda *_: None, [control])
+
+
+@pytest.fixture(scope="module")
+def depth_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A model with a depth channel and an estimator of its own."""
+    folder = tmp_path_factory.mktemp("depth2img")
+    model = make_tiny_sd15(folder / "model", in_channels=5)
+    make_tiny_depth_estimator(model / "depth_estimator")
+    (model / "feature_extractor").mkdir()
+    named = "preprocessor_config.json"
+    (model / "depth_estimator" / named).rename(model / "feature_extractor" / named)
+    presets = {"embedded": replace(preset("embedded", native=64), model=ModelFolder(model))}
+    yield Engine(presets, device="cpu", home=folder)
+
+
+@pytest.mark.parametrize("kind", ["whole", "part"])
+def test_a_model_with_a_depth_channel_takes_the_canvas_or_a_map(
+    kind: str, depth_engine: Engine
+) -> None:
+    by_itself = paint(depth_engine, snapshot(kind))
+    (used,) = by_itself.facts.controls
+    assert (used.kind, used.source, used.model) == (DEPTH, ControlSource.CANVAS, "model")
+    asked = paint(depth_engine, snapshot(kind), Control(DEPTH, keep=True))
+    assert asked.image.tobytes() == by_itself.image.tobytes()
+    again = paint(depth_engine, snapshot(kind, asked.maps[0]), Control(DEPTH, MAP))
+    assert again.image.tobytes() == by_itself.image.tobytes()
+    other = paint(depth_engine, snapshot(kind, picture(9)), Control(DEPTH, MAP))
+    assert other.image.tobytes() != by_itself.image.tobytes()
+
+
+def test_a_model_with_a_depth_channel_paints_without_a_picture_and_larger_ones(
+    depth_engine: Engine,
+) -> None:
+    assert paint(depth_engine, snapshot("text")).facts.controls == ()
+    larger = paint(depth_engine, snapshot("whole"), upscale=1.5)
+    assert larger.image.shape == (SIDE * 3 // 2, SIDE * 3 // 2, 4)
+
+
+def test_a_depth_channel_has_neither_strength_nor_range(depth_engine: Engine) -> None:
+    with pytest.raises(BridgeError, match="neither strength nor range"):
+        paint(depth_engine, snapshot("whole"), Control(DEPTH, strength=0.5))
