@@ -24,6 +24,7 @@ from bridge.presets import (
     read_preset,
 )
 from bridge.sampler_names import LABELS, identify
+from krita_plugin.krita_bridge.wire.control import ControlKind
 
 GOOD = """
 label = "Mine"
@@ -239,3 +240,44 @@ def test_the_examples_in_the_readme_are_presets(tmp_path: Path) -> None:
 def test_the_readme_names_every_scheduler() -> None:
     line = next(line for line in readme().splitlines() if line.startswith("Schedulers "))
     assert re.findall(r"`([^`]+)`", line) == list(LABELS.values())
+
+
+def test_controlnets_and_a_depth_estimator_are_named_by_tables(tmp_path: Path) -> None:
+    text = GOOD + (
+        '[control.depth]\nrepo = "someone/control-depth"\nvariant = "fp16"\n'
+        '[control.canny]\nfile = "canny.safetensors"\n'
+        '[control.tile]\nfolder = "tile"\n'
+        '[depth_estimator]\nrepo = "someone/dpt"\n'
+    )
+    read = read_preset(write(tmp_path, text))
+    assert read.controls == {
+        ControlKind.DEPTH: HubModel("someone/control-depth", variant="fp16"),
+        ControlKind.CANNY: ModelFile(tmp_path / "canny.safetensors"),
+        ControlKind.TILE: ModelFolder(tmp_path / "tile"),
+    }
+    assert read.depth_estimator == HubModel("someone/dpt")
+    assert read_preset(write(tmp_path)).controls == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "key"),
+    [
+        ('[control.smell]\nfile = "a"', "control.smell"),
+        ("[control.depth]", "control.depth"),
+        ('[control.depth]\nfile = "a"\nrepo = "b/c"', "control.depth"),
+        ('[control.depth]\nfile = "a"\nvae = "b"', "control.depth.vae"),
+        ("[control.depth]\nembedded = true", "control.depth"),
+        ('[depth_estimator]\nfile = "a"', "depth_estimator"),
+        ('[depth_estimator]\nrepo = "no-owner"', "depth_estimator.repo"),
+    ],
+)
+def test_a_mistake_in_a_control_is_named(lines: str, key: str, tmp_path: Path) -> None:
+    with pytest.raises(BridgeError) as raised:
+        read_preset(write(tmp_path, GOOD + lines))
+    assert f"“{key}”" in raised.value.message
+
+
+def test_every_packaged_preset_of_the_hub_can_take_depth_from_a_picture() -> None:
+    for read in load_presets().values():
+        if isinstance(read.model, HubModel):
+            assert ControlKind.DEPTH in read.controls and read.depth_estimator is not None
