@@ -11,11 +11,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bridge.cli import main
 from bridge.commands.controls import GivenControl, read_argument
+from krita_plugin.krita_bridge.recipe import OURS, texts
 from krita_plugin.krita_bridge.wire import frames, messages
-from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
+from krita_plugin.krita_bridge.wire.control import (
+    Control,
+    ControlKind,
+    ControlSource,
+    UsedControl,
+)
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from tests.scripted_bridge import ScriptedBridge
 
 DEPTH, CANNY = ControlKind.DEPTH, ControlKind.CANNY
@@ -168,3 +176,29 @@ def test_what_does_not_fit_is_one_sentence(
     assert paint(*(word.replace("IN", str(tmp_path / "in.png")) for word in words)) == 2
     assert says in capsys.readouterr().err
     assert bridge.submitted == []
+
+
+def test_settings_of_a_result_with_controls_say_that_these_are_missing(
+    bridge: ScriptedBridge,
+    paint: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert paint("--json") == 0
+    given = json.loads(capsys.readouterr().out)
+    names = messages.ResultFacts.__dataclass_fields__.keys()
+    read = {name: value for name, value in given.items() if name in names}
+    used = UsedControl(DEPTH, MAP, 1.0, 0.0, 1.0, "cn", "0" * 64, "1" * 64)
+    facts = messages.from_fields(
+        messages.ResultFacts, {**read, "controls": [messages.to_fields(used)]}
+    )
+    info = PngInfo()
+    info.add_text(OURS, texts(facts, "Euler", Extent(64, 64), Bounds(0, 0, 64, 64))[OURS])
+    made = tmp_path / "made.png"
+    Image.new("RGB", (8, 8)).save(made, pnginfo=info)
+    says = "made with 1 control layer, whose maps"
+    assert paint("--settings-from", made) == 0
+    assert says in capsys.readouterr().err
+    save(tmp_path / "depth.png", 64, 64)
+    assert paint("--settings-from", made, "--control", f"depth={tmp_path / 'depth.png'}") == 0
+    assert says not in capsys.readouterr().err
