@@ -111,6 +111,8 @@ class ControlNets:
                 f"There is not enough memory on {model.device} for the ControlNet {source.label}.",
                 "Use fewer controls, or close other programs that use it.",
             ) from error
+        for block in (*net.down_blocks, net.mid_block):
+            block.register_forward_pre_hook(model.brake)
         return ControlNet(net, source.label, sha256)
 
 

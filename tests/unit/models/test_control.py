@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bridge.errors import BridgeError, Code
+from bridge.models.brake import Brake
 from bridge.models.control import ControlNets
 from bridge.models.control_depth import FLAT_DEPTH, load_depth_estimator, normalised
 from bridge.models.hashing import HashCache
@@ -83,6 +85,23 @@ def test_what_is_used_again_is_not_read_again(controlnet: Path, nets: ControlNet
     first = nets.use([DEPTH], named, quiet)[DEPTH]
     assert nets.use([], {}, quiet) == {}
     assert nets.use([DEPTH], named, quiet)[DEPTH] is first
+
+
+def test_a_cancel_stops_it_between_two_blocks(controlnet: Path, tmp_path: Path) -> None:
+    model = replace(tiny_model("sd15"), brake=Brake())
+    nets = ControlNets(model, None, HashCache(tmp_path))
+    net = nets.use([DEPTH], {DEPTH: ModelFolder(controlnet)}, quiet)[DEPTH].net
+    given = (torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 77, 32), torch.zeros(1, 3, 64, 64))
+    answers = iter([False, False, True])
+    with (
+        pytest.raises(BridgeError) as raised,
+        torch.no_grad(),
+        model.brake.on(lambda: next(answers)),
+    ):
+        net(*given)
+    assert raised.value.code is Code.CANCELLED
+    with torch.no_grad():
+        net(*given)
 
 
 def test_a_model_may_bring_its_own(controlnet: Path, tmp_path: Path) -> None:
