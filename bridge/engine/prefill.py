@@ -42,7 +42,7 @@ def prefill(
 
 def _surroundings(visible: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """A smooth membrane (pull-push: Gortler et al., The Lumigraph, 1996)."""
-    return _pull_push(visible, known)
+    return pull_push(visible, known)
 
 
 def _neutral(visible: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -75,14 +75,14 @@ _FILLS = {
 }
 
 
-def _pull_push(weighted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def pull_push(weighted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Colours (premultiplied by `weight`, 0 to 1), interpolated wherever the weight falls short of 1."""
     if weight.min() >= 1 or weight.shape[-2:] == (1, 1):
         return weighted / weight.clamp(min=1e-6)
     pulled, pulled_weight = _half(weighted), _half(weight)
     # A coarse cell counts as known as soon as a quarter of it is: its colour is a true mean.
     gain = 1 / pulled_weight.clamp(min=0.25)
-    coarse = _pull_push(pulled * gain, pulled_weight * gain)
+    coarse = pull_push(pulled * gain, pulled_weight * gain)
     size = weighted.shape[-2:]
     filled = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
     return weighted + (1 - weight) * filled

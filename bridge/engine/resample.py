@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -46,3 +48,10 @@ def resize(picture: torch.Tensor, extent: Extent) -> torch.Tensor:
     size = (extent.height, extent.width)
     resized = F.interpolate(picture, size, mode="bicubic", align_corners=False, antialias=True)
     return resized.clamp(0, 1)
+
+
+def spread(plan: Plan) -> int:
+    """Working px over which `to_working` mixes a pixel into others: two of the larger kind each way, and the diagonal."""
+    if not plan.is_scaled:
+        return 0
+    return math.ceil(3 * max(1.0, plan.content.width / plan.source.width))

@@ -21,11 +21,11 @@ REPLACING = [mode for mode in Mode if mode not in KEEPING]
 
 
 def picture(inside: int) -> np.ndarray:
-    """A ramp, and noise of the seed `inside` where the selection and the latents it touches are."""
+    """A ramp, and noise of the seed `inside` in the selection; what lies just outside it may tell of its colours."""
     image = np.full((SIDE, SIDE, 4), 255, np.uint8)
     image[..., :3] = np.arange(SIDE, dtype=np.uint8)[:, None] * 2
-    noise = np.random.default_rng(inside).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    image[24:72, 24:72, :3] = noise
+    noise = np.random.default_rng(inside).integers(0, 256, image[BOX][..., :3].shape, np.uint8)
+    image[(*BOX, slice(3))] = noise
     return image
 
 

@@ -1,0 +1,111 @@
+"""What the model shifts at a selection's border is taken back, and nothing else is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.engine.membrane import KEPT_REACH, MOST, REACH, meet
+
+SIDE = 96
+LEVEL = 1 / 255
+ALL_KNOWN = torch.ones(1, 1, SIDE, SIDE)
+
+
+def random_picture(seed: int) -> torch.Tensor:
+    return torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+def disc(radius: float, x: float = SIDE / 2, y: float = SIDE / 2) -> torch.Tensor:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    inside = np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= radius
+    return torch.from_numpy(inside.astype(np.float32))[None, None]
+
+
+def distances(radius: float) -> torch.Tensor:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    depth = radius - np.hypot(columns + 0.5 - SIDE / 2, rows + 0.5 - SIDE / 2)
+    return torch.from_numpy(depth.astype(np.float32))
+
+
+@pytest.mark.parametrize("keeps_content", [True, False])
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.6, 60), st.integers(0, SIDE), st.integers(0, SIDE))
+def test_only_what_is_selected_changes(
+    keeps_content: bool, seed: int, radius: float, x: int, y: int
+) -> None:
+    selected = disc(radius, x, y)
+    painted = random_picture(seed)
+    met = meet(painted, random_picture(seed + 1), selected, ALL_KNOWN, keeps_content)
+    assert torch.equal(met * (1 - selected), painted * (1 - selected))
+    assert torch.isfinite(met).all()
+    # A shift of MOST over all channels may lie in a single one.
+    assert (met - painted).abs().max() <= MOST * 3**0.5 + 1e-6
+
+
+@pytest.mark.parametrize("keeps_content", [True, False])
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.floats(1, 60))
+def test_where_nothing_shifted_nothing_changes(
+    keeps_content: bool, seed: int, radius: float
+) -> None:
+    painted = random_picture(seed)
+    met = meet(painted, painted.clone(), disc(radius), ALL_KNOWN, keeps_content)
+    assert torch.equal(met, painted)
+
+
+@pytest.mark.parametrize("keeps_content", [True, False])
+def test_a_shift_is_gone_at_the_border_and_fades_inwards(keeps_content: bool) -> None:
+    radius, reach = 40.0, KEPT_REACH if keeps_content else REACH
+    painted, shift = random_picture(3), torch.tensor([20.0, -30.0, 10.0]).reshape(1, 3, 1, 1)
+    met = meet(painted, painted + shift * LEVEL, disc(radius), ALL_KNOWN, keeps_content)
+    corrected = (met - painted) / LEVEL
+    depth = distances(radius)
+    inside = depth > 0
+    expected = shift * torch.exp(-depth / reach)
+    # Distances to the border are those between pixels, and a chamfer's.
+    off = ((corrected - expected) / shift)[..., inside].abs()
+    assert off.max() < 0.12
+
+
+def test_a_difference_of_content_is_hardly_touched() -> None:
+    sky, sail = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.9, 0.1, 0.1])
+    selected = disc(40)
+    picture = sky.reshape(1, 3, 1, 1).expand(1, 3, SIDE, SIDE)
+    painted = sail.reshape(1, 3, 1, 1).expand(1, 3, SIDE, SIDE)
+    met = meet(painted, picture, selected, ALL_KNOWN, keeps_content=False)
+    change = (met - painted).square().mean(dim=1).sqrt()[0]
+    assert change.max() <= MOST + 1e-6
+    assert change[distances(40) > 2 * REACH].max() < MOST / 7
+
+
+def test_new_content_does_not_depend_on_what_was_inside() -> None:
+    painted, selected = random_picture(0), disc(30)
+    pictures = [
+        torch.where(selected > 0, random_picture(seed), random_picture(9)) for seed in (1, 2)
+    ]
+    one, two = (meet(painted, picture, selected, ALL_KNOWN, False) for picture in pictures)
+    assert torch.equal(one, two)
+    assert not torch.equal(*(meet(painted, each, selected, ALL_KNOWN, True) for each in pictures))
+
+
+def test_what_is_not_known_says_nothing() -> None:
+    painted, selected = random_picture(0), disc(30)
+    assert torch.equal(
+        meet(painted, random_picture(1), selected, torch.zeros_like(ALL_KNOWN), True), painted
+    )
+    left = torch.zeros_like(ALL_KNOWN)
+    left[..., : SIDE // 2] = 1
+    pictures = [torch.where(left > 0, random_picture(9), random_picture(seed)) for seed in (1, 2)]
+    one, two = (meet(painted, picture, selected, left, False) for picture in pictures)
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_without_a_border_nothing_changes(value: float) -> None:
+    painted = random_picture(0)
+    selected = torch.full_like(ALL_KNOWN, value)
+    assert torch.equal(meet(painted, random_picture(1), selected, ALL_KNOWN, True), painted)
