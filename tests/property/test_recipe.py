@@ -17,9 +17,10 @@ from krita_plugin.krita_bridge.recipe import (
     write_parameters,
 )
 from krita_plugin.krita_bridge.wire import limits
+from krita_plugin.krita_bridge.wire.control import ControlKind, ControlSource, UsedControl
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import ResultFacts, UsedWeights, WeightsKind
-from krita_plugin.krita_bridge.wire.modes import Mode
+from krita_plugin.krita_bridge.wire.modes import Blend, Mode
 
 letters = st.characters(codec="utf-8")
 words = st.text(letters, max_size=80)
@@ -29,6 +30,13 @@ lines = st.lists(
 ).map("\n".join)
 shares = st.floats(0, 1)
 weights = st.builds(UsedWeights, st.sampled_from(WeightsKind), names, names, st.floats(-2, 2))
+controls = st.builds(
+    UsedControl,
+    st.sampled_from(ControlKind),
+    st.sampled_from(ControlSource),
+    *[shares] * 3,
+    *[names] * 3,
+)
 sizes = st.builds(Extent, st.integers(1, 8192), st.integers(1, 8192))
 schedulers = st.sampled_from(list(LABELS))
 
@@ -57,6 +65,9 @@ def facts_with(prompts: st.SearchStrategy[str]) -> st.SearchStrategy[ResultFacts
         clip_skip=st.integers(1, limits.MAX_CLIP_SKIP),
         guidance_rescale=shares,
         weights=st.lists(weights, max_size=3).map(tuple),
+        blend=st.sampled_from(Blend),
+        match_colors=st.booleans(),
+        controls=st.lists(controls, max_size=3).map(tuple),
     )
 
 
@@ -78,6 +89,9 @@ def test_our_own_text_keeps_everything(facts: ResultFacts, size: Extent) -> None
         clip_skip=facts.clip_skip,
         guidance_rescale=facts.guidance_rescale,
         size=size,
+        controls=len(facts.controls),
+        blend=facts.blend,
+        match_colors=facts.match_colors,
     )
 
 
