@@ -94,7 +94,8 @@ def test_switched_off_the_document_is_as_it_was(studio: Studio, live: Live) -> N
     document.settle()
     assert before.is_restored()
     assert (document.next_undo(), document.next_redo()) == (undo, redo)
-    assert not live.docker.ask("docker.findChild(QtWidgets.QLabel, 'live_picture').isVisible()")
+    visible = "docker.findChild(QtWidgets.QLabel, 'live_picture').isVisible()"
+    studio.krita.wait_until(lambda: not live.docker.ask(visible), PATIENCE)
 
 
 def test_a_kept_picture_is_a_layer_and_one_undo_step_and_stays_in_the_selection(
