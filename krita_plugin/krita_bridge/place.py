@@ -17,7 +17,6 @@ from .document import CanvasDocument
 from .guard import Decision, DocumentState, LayerFate, Placement, decide
 from .hang import anchor, hang, top_of
 from .redraw import forget_redo, layer_was_added, nothing_to_redo, redraw
-from .steady import is_pressed
 from .strips import strips
 from .turns import Task
 from .wire.frames import Buffer
@@ -179,13 +178,8 @@ class JobLayer:
         self._closed = True
 
     def until_idle(self) -> Task:
-        """Wait until no stroke is being painted and no dialog is open, such as the one before closing.
-
-        Some tools paint only when the button is let go: one that is held down counts as a stroke.
-        """
-        while self.document.is_open() and (
-            in_dialog() or is_pressed() or not self.document.is_idle()
-        ):
+        """Wait until no stroke is being painted and no dialog is open, such as the one before closing."""
+        while self.document.is_open() and (in_dialog() or not self.document.is_idle()):
             yield IDLE_POLL_SECONDS
 
     def _attach(self, placement: Placement) -> Task:

@@ -28,7 +28,7 @@ _BEGINNINGS = (
 )
 
 
-def is_pressed() -> bool:
+def _is_pressed() -> bool:
     """Whether a button of the mouse is held down anywhere in Krita."""
     return bool(QtWidgets.QApplication.mouseButtons() != Qt.MouseButton.NoButton)
 
@@ -52,9 +52,8 @@ class SteadyLayer(QtCore.QObject):  # type: ignore[misc]
         for _ in range(MOST_POLLS):
             if not self._document.is_open() or not self._document.is_active():
                 return
-            while is_pressed():
-                yield POLL_SECONDS
-            self._give_back()
+            if not _is_pressed():
+                self._give_back()
             if self._given_back:
                 return
             yield POLL_SECONDS
