@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .session import Krita
 
 DOCKER = "krita_bridge_docker"
-PATIENCE = 120.0  # seconds; a model loads, on a machine that does other things too
+PATIENCE = 240.0  # seconds; a model loads, on a machine that does other things too
 
 _FIND = f"""\
 docker = next(d for d in Krita.instance().dockers() if d.objectName() == {DOCKER!r})
