@@ -87,7 +87,7 @@ def test_the_settings_of_a_file_are_used(studio: Studio) -> None:
     krita.type_text(krita.install.inside(path))
     krita.press("Return")
     krita.wait_until(lambda: docker.ask(_FORM)[0] == "a jetty")
-    assert docker.state() == "The settings of jetty.txt are used, but not its preset."
+    docker.wait_for_state("The settings of jetty.txt are used, but not its preset.")
     krita.wait_until(lambda: krita.dialog() is None)
     krita.trigger("krita_bridge_generate")
     assert docker.wait_for_result(document, "a jetty").name == "a jetty (4711)"
