@@ -145,15 +145,26 @@ class BridgeDocker:
         self.krita.wait_until(lambda: self.find(kind, name)["isChecked"] == on)
 
     def click_result(self, index: int = 0) -> None:
-        """Click a thumbnail; 0 is the latest."""
+        """Click a thumbnail as soon as it is in sight and rests; 0 is the latest."""
+        seen: list[Any] = [None]
         code = (
             "results = docker.findChild(QtWidgets.QListWidget, 'results')\n"
             f"results.scrollToItem(results.item({index}))\n"
             f"at = results.visualItemRect(results.item({index})).center()\n"
             "at = results.viewport().mapToGlobal(at)\n"
+            "scroll = docker.findChild(QtWidgets.QScrollArea)\n"  # folds below may have scrolled it
+            "inside = scroll.widget().mapFromGlobal(at)\n"
+            "scroll.ensureVisible(inside.x(), inside.y())\n"
+            "at = scroll.widget().mapToGlobal(inside)\n"
             "[at.x(), at.y()]"
         )
-        x, y = self.ask(code)
+
+        def rests() -> bool:
+            seen.append(self.ask(code))
+            return bool(seen[-1] == seen[-2])
+
+        self.krita.wait_until(rests, every=0.15)
+        x, y = seen[-1]
         self.krita.click((x, y))
 
     # --- both ----------------------------------------------------------------------------------
