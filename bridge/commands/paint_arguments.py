@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from bridge.commands.controls import add_control_arguments
@@ -63,15 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0-1",
         help="1 ignores what is there, 0 keeps it (default: the mode's)",
     )
-    parser.add_argument("--preset", default="", metavar="NAME", help="model and its settings")
+    add_sampling_arguments(parser)
     for name, kind, what in (
-        ("--steps", int, "steps of the sampler"),
-        ("--guidance", float, "guidance scale"),
-        ("--scheduler", str, "name of the scheduler"),
         ("--clip-skip", int, "1 to 12: the text encoder's layer, counted from the last; 1 is none"),
         ("--guidance-rescale", float, "0 to 1: takes back the contrast of a high guidance"),
     ):
-        parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
+        _add_of_preset(parser, name, kind, what)
     parser.add_argument(
         "--blend",
         choices=[blend.value for blend in Blend],
@@ -100,6 +98,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print the job's facts as JSON instead of the path"
     )
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """The preset, and what of its sampling every kind of job may change."""
+    parser.add_argument("--preset", default="", metavar="NAME", help="model and its settings")
+    _add_of_preset(parser, "--steps", int, "steps of the sampler")
+    _add_of_preset(parser, "--guidance", float, "guidance scale")
+    _add_of_preset(parser, "--scheduler", str, "name of the scheduler")
+
+
+def _add_of_preset(
+    parser: argparse.ArgumentParser, name: str, kind: Callable[[str], object], what: str
+) -> None:
+    parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
 
 
 def _size(text: str) -> Extent:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.commands.paint_arguments import add_sampling_arguments
 from bridge.errors import BridgeError, Code
 from bridge.sampler_names import LABELS
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
@@ -69,13 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0-1",
         help="how much the model may refine; 0: enlarge alone (default: %(default)s)",
     )
-    parser.add_argument("--preset", default="", metavar="NAME", help="model and its settings")
-    for name, kind, what in (
-        ("--steps", int, "steps of the sampler"),
-        ("--guidance", float, "guidance scale"),
-        ("--scheduler", str, "name of the scheduler"),
-    ):
-        parser.add_argument(name, type=kind, help=f"{what} (default: the preset's)")
+    add_sampling_arguments(parser)
     parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
     parser.add_argument(
         "--json", action="store_true", help="print the facts as JSON instead of the path"

@@ -24,6 +24,11 @@ def over_white(image: ImageU8) -> torch.Tensor:
     return picture.mul_(covered).add_(1 - covered)
 
 
+def on_paper(image: ImageU8) -> NDArray[np.uint8]:
+    """The same as H x W x 3 uint8."""
+    return np.ascontiguousarray(np.moveaxis(to_u8(over_white(image)[0]), 0, -1))
+
+
 def colour(image: ImageU8) -> torch.Tensor:
     """Red, green and blue of an H x W x 4 image, whatever its alpha: 1 x 3 x H x W, 0 to 1, in memory of its own."""
     # OpenCV is six times as slow with all four channels at once.

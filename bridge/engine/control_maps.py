@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.engine.color import over_white, to_u8
+from bridge.engine.color import on_paper
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.models.control_depth import DepthEstimator
@@ -68,7 +68,7 @@ class ControlMaps:
                 f"There is no picture that the {control.kind.value} could be taken from.",
                 "Give a picture or the map itself with the control, or turn it off.",
             )
-        shown = _on_paper(picture)
+        shown = on_paper(picture)
         if control.kind is ControlKind.TILE:
             return _opaque(shown)
         estimator = depth() if control.kind is ControlKind.DEPTH else None
@@ -181,11 +181,6 @@ def _spread(values: NDArray[np.float32], least: float) -> NDArray[np.uint8]:
     blown up into edges."""
     top = max(float(np.percentile(values, 99)), least)
     return np.asarray(np.rint(np.clip(values / top, 0, 1) * 255), np.uint8)
-
-
-def _on_paper(image: ImageU8) -> RgbU8:
-    """RGBA over white."""
-    return np.ascontiguousarray(np.moveaxis(to_u8(over_white(image)[0]), 0, -1))
 
 
 def _opaque(picture: RgbU8) -> ImageU8:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bridge.engine.color import over_white, to_u8
+from bridge.engine.color import on_paper
 from bridge.engine.condition import Conditioning, Encoder
 from bridge.engine.prompt import Prompt
 from bridge.engine.types import ImageU8
@@ -147,8 +147,7 @@ class References:
         key = (sha256, picture.shape)
         found = self._tokens.get(key)
         if found is None:
-            pixels = to_u8(over_white(picture))[0].transpose(1, 2, 0)
-            found = adapter.tokens(Image.fromarray(np.ascontiguousarray(pixels)))
+            found = adapter.tokens(Image.fromarray(on_paper(picture)))
             if len(self._tokens) == _KEPT:
                 del self._tokens[next(iter(self._tokens))]
             self._tokens[key] = found

@@ -16,6 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.engine.color import on_paper
 from bridge.engine.condition import Encoder
 from bridge.engine.control import NO_GUIDES, Guides
 from bridge.engine.lanczos import Box, enlarge, enlarge_mask
@@ -131,7 +132,7 @@ class Upscale:
         """What the model changes in a tile, in levels of colour over white: height x width x 3."""
         stop_if(is_cancelled)
         part = _at(bounds.relative_to(self.target))
-        shown = _over_white(picture[part])
+        shown = on_paper(picture[part])
         change = np.zeros(shown.shape, np.float32)
         selected = None if mask is None else mask[part]
         settings = self._settings
@@ -171,15 +172,6 @@ class Upscale:
 
 def _at(bounds: Bounds) -> tuple[slice, slice]:
     return slice(bounds.y, bounds.bottom), slice(bounds.x, bounds.right)
-
-
-def _over_white(image: ImageU8) -> NDArray[np.uint8]:
-    """An RGBA picture on white paper: height x width x 3."""
-    colours = image[..., :3]
-    if image[..., 3].min() == 255:
-        return colours
-    alpha = image[..., 3:].astype(np.float32) / 255
-    return np.rint(colours * alpha + 255 * (1 - alpha)).astype(np.uint8)
 
 
 def _add(picture: ImageU8, change: Floats) -> None:

@@ -20,8 +20,8 @@ from bridge.models import folder, hub, weights
 from bridge.models.folder_loader import load_component
 from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel
-from bridge.models.parts import brief, finished, incomplete, is_out_of_memory
-from bridge.presets import HubModel, ModelFile, ModelFolder, PartSource
+from bridge.models.parts import finished, incomplete, is_out_of_memory, reading
+from bridge.presets import ModelFile, ModelFolder, PartSource
 from krita_plugin.krita_bridge.wire.control import ControlKind
 
 OnProgress = Callable[[float, str], None]
@@ -93,11 +93,7 @@ class ControlNets:
                     _read_file(source.path, model), source.path, model.device, model.dtype
                 )
             else:
-                root = (
-                    hub.fetch_part(source, folder.CONTROLNET, on_progress)
-                    if isinstance(source, HubModel)
-                    else source.path
-                )
+                root = hub.find_part(source, folder.CONTROLNET, on_progress)
                 part = folder.inspect_part(root, folder.CONTROLNET, source.variant)
                 _check_fit(part.config, model, source.label)
                 files = [part.folder / "config.json", *part.weights]
@@ -141,7 +137,7 @@ def _read_file(path: Path, model: LoadedModel) -> Any:
             f"{path} is no ControlNet.",
             f"Name the .safetensors file of a ControlNet for {model.family.label}.",
         )
-    try:
+    with reading(path, f"does not fit {model.name}"):
         shape = ControlNetModel.from_unet(model.unet, load_weights_from_unet=False).config
         # A UNet for inpainting has more channels than the latents that its ControlNets see.
         config = {**shape, "in_channels": model.latent_channels}
@@ -149,10 +145,6 @@ def _read_file(path: Path, model: LoadedModel) -> Any:
         absent, _ = net.load_state_dict(
             convert_controlnet_checkpoint(load_file(path), config), strict=False
         )
-    except Exception as error:  # a file of another shape can make the converter raise anything
-        if is_out_of_memory(error):
-            raise
-        raise weights.corrupt(path, f"does not fit {model.name} ({brief(error)})") from error
     if absent:
         raise incomplete(path, list(absent))
     return net

@@ -14,8 +14,8 @@ from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 from bridge.models import folder, hub, weights
 from bridge.models.control import OnProgress
 from bridge.models.hashing import HashCache, folder_sha256
-from bridge.models.parts import brief, finished, is_out_of_memory
-from bridge.presets import HubModel, PartFolder
+from bridge.models.parts import finished, reading
+from bridge.presets import PartFolder
 
 _FLAT = 1e-6
 """Less than this share of the largest value between near and far is no relief but rounding."""
@@ -59,18 +59,14 @@ def load_depth_estimator(
 ) -> DepthEstimator:
     """Raises BridgeError as loading a model does."""
     on_progress(0.0, f"Loading the depth estimator {source.label}.")
-    root = (
-        source.path
-        if not isinstance(source, HubModel)
-        else hub.fetch_part(source, folder.DEPTH, on_progress)
-    )
+    root = hub.find_part(source, folder.DEPTH, on_progress)
     part = folder.inspect_part(root, folder.DEPTH, source.variant)
     preprocessor = root / folder.PREPROCESSOR
     if not preprocessor.is_file():
         preprocessor = root.parent / folder.FEATURE_EXTRACTOR / folder.PREPROCESSOR
     if not preprocessor.is_file():
         raise weights.missing(root / folder.PREPROCESSOR)
-    try:
+    with reading(root, "cannot be read as a depth estimator"):
         # The processor that needs no torchvision: where there is one, it must not make another map.
         processor = AutoImageProcessor.from_pretrained(
             str(preprocessor.parent), local_files_only=True, backend="pil"
@@ -82,12 +78,6 @@ def load_depth_estimator(
             use_safetensors=True,
             local_files_only=True,
         )
-    except Exception as error:  # a config.json can make the library raise anything
-        if is_out_of_memory(error):
-            raise
-        raise weights.corrupt(
-            root, f"cannot be read as a depth estimator ({brief(error)})"
-        ) from error
     files = [root / "config.json", preprocessor, *part.weights]
     base = root if preprocessor.is_relative_to(root) else root.parent
     sha256 = folder_sha256(base, files, hashes, lambda _: None)

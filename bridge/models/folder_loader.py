@@ -17,10 +17,9 @@ from bridge.models.folder import Component, FolderModel
 from bridge.models.parts import (
     OnPart,
     Parts,
-    brief,
     finished,
     incomplete,
-    is_out_of_memory,
+    reading,
     text_encoder,
     vae_dtype,
 )
@@ -68,7 +67,7 @@ def load_component(part: Component, device: torch.device, dtype: torch.dtype) ->
 def _read(part: Component, dtype: torch.dtype) -> Any:
     """One network on the CPU, every weight of it from the file."""
     source = part.weights[0]
-    try:
+    with reading(source, "does not fit its config.json"):
         network, report = _CLASSES[part.class_name].from_pretrained(
             str(part.folder),
             dtype=dtype,
@@ -77,10 +76,6 @@ def _read(part: Component, dtype: torch.dtype) -> Any:
             local_files_only=True,
             output_loading_info=True,
         )
-    except Exception as error:  # a config.json can make the libraries raise anything
-        if is_out_of_memory(error):
-            raise
-        raise weights.corrupt(source, f"does not fit its config.json ({brief(error)})") from error
     absent = sorted(report["missing_keys"])
     if absent:
         raise incomplete(source, absent)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, weights
-from bridge.presets import HubModel
+from bridge.presets import HubModel, PartFolder
 
 OnProgress = Callable[[float, str], None]
 
@@ -47,6 +47,11 @@ def fetch_part(source: HubModel, name: str, on_progress: OnProgress) -> Path:
     )
     choose = partial(_choose_part, name)
     return cached or _fetch(source, choose, on_progress)
+
+
+def find_part(source: PartFolder, name: str, on_progress: OnProgress) -> Path:
+    """The folder of such a network, fetched where it is on the hub. Raises BridgeError as `fetch`."""
+    return fetch_part(source, name, on_progress) if isinstance(source, HubModel) else source.path
 
 
 def _fetch(

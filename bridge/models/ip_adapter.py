@@ -30,7 +30,7 @@ from bridge.models.folder import Component, read_json
 from bridge.models.folder_loader import load_component
 from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel
-from bridge.models.parts import brief, finished, is_out_of_memory
+from bridge.models.parts import finished, reading
 from bridge.presets import IpAdapterSource
 
 _PROJECTION, _ATTENTION = "image_proj", "ip_adapter"
@@ -162,14 +162,9 @@ def _read(path: Path, model: LoadedModel) -> tuple[dict[str, Any], nn.Module]:
     unet = model.unet
     own = dict(unet.attn_processors)
     try:
-        _Carrier(unet).load_ip_adapter(parts, subfolder="", weight_name="")
+        with reading(path, "does not fit together"):
+            _Carrier(unet).load_ip_adapter(parts, subfolder="", weight_name="")
         processors, projections = unet.attn_processors, unet.encoder_hid_proj
-    except (
-        Exception
-    ) as error:  # a projection of another shape can make the converter raise anything
-        if is_out_of_memory(error):
-            raise
-        raise weights.corrupt(path, f"does not fit together ({brief(error)})") from error
     finally:
         unet.encoder_hid_proj = None  # first: its attentions are counted among the UNet's
         unet.config.encoder_hid_dim_type = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,6 +81,20 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether torch (on a GPU, or on the CPU, where it has no type of its own) or Python ran out."""
     typed = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return typed or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def reading(source: Path, what: str) -> Iterator[None]:
+    """Turns whatever a library raises over `source` into BridgeError (MODEL_CORRUPT) with `what` is wrong: a file of another
+    shape can make a converter raise anything. Out of memory stays as it is, and so does a BridgeError."""
+    try:
+        yield
+    except BridgeError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise weights.corrupt(source, f"{what} ({brief(error)})") from error
 
 
 def brief(error: Exception) -> str:

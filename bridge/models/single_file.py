@@ -25,9 +25,8 @@ from bridge.models.loaded import TextEncoder
 from bridge.models.parts import (
     OnPart,
     Parts,
-    brief,
     finished,
-    is_out_of_memory,
+    reading,
     text_encoder,
     vae_dtype,
 )
@@ -85,7 +84,7 @@ def inspect_file(path: Path, config: Path | None = None) -> FileModel:
 def load_file(model: FileModel, device: torch.device, dtype: torch.dtype, on_part: OnPart) -> Parts:
     """The parts of `model`. Raises BridgeError (MODEL_CORRUPT) when weights are missing or do not fit."""
     precision = vae_dtype(_vae_config(model), model.family, dtype)
-    try:
+    with reading(model.path, f"does not fit the {model.family.label} layout"):
         tensors = load_tensors(model.path)
         text = []
         for number, prefix in enumerate(_PREFIXES[model.family.name]):
@@ -104,14 +103,6 @@ def load_file(model: FileModel, device: torch.device, dtype: torch.dtype, on_par
             **_options(model, folder.UNET),
         )
         unet = finished(unet, model.path, device, dtype)
-    except BridgeError:
-        raise
-    except Exception as error:  # a file of another shape can make the converter raise anything
-        if is_out_of_memory(error):
-            raise
-        raise weights.corrupt(
-            model.path, f"does not fit the {model.family.label} layout ({brief(error)})"
-        ) from error
     return Parts(model.family, unet, vae, tuple(text), model.scheduler_config)
 
 

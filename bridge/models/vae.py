@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
-from bridge.models.parts import Parts, brief, finished, incomplete, is_out_of_memory, vae_dtype
+from bridge.models.parts import Parts, finished, incomplete, reading, vae_dtype
 
 _ORIGINAL = "decoder.up.0.block.0.conv1.weight"
 _ORIGINAL_PREFIXES = ("", "first_stage_model.", "vae.")
@@ -40,17 +40,13 @@ def with_vae(parts: Parts, path: Path, device: torch.device, dtype: torch.dtype)
             f"The {parts.family.label} model of this preset has a small VAE of its own, which cannot be replaced.",
             "Take “vae” out of the preset.",
         )
-    try:
+    with reading(path, "does not fit the model's own VAE"):
         config = dict(own.config)
         tensors = load_file(path)
         if is_original:
             tensors = convert_ldm_vae_checkpoint(tensors, config)
         vae = AutoencoderKL.from_config(config)
         absent, _ = vae.load_state_dict(tensors, strict=False)
-    except Exception as error:  # a file of another shape can make the converter raise anything
-        if is_out_of_memory(error):
-            raise
-        raise weights.corrupt(path, f"does not fit the model's own VAE ({brief(error)})") from error
     if absent:
         raise incomplete(path, list(absent))
     return replace(parts, vae=finished(vae, path, device, vae_dtype(config, parts.family, dtype)))

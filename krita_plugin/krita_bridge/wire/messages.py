@@ -217,10 +217,7 @@ class Submit:
     def __post_init__(self) -> None:
         check_name("job", self.job)
         check_text("document", self.document, limits.MAX_DOCUMENT_CHARACTERS)
-        check_range("canvas width", self.canvas.width, 1, limits.MAX_CANVAS_SIDE)
-        check_range("canvas height", self.canvas.height, 1, limits.MAX_CANVAS_SIDE)
-        check_range("width", self.bounds.width, 1, limits.MAX_SIDE)
-        check_range("height", self.bounds.height, 1, limits.MAX_SIDE)
+        _check_sides(self.canvas, self.bounds)
         if self.bounds.width * self.bounds.height > limits.MAX_PIXELS:
             raise MessageError(
                 f"The area of {self.bounds.width} x {self.bounds.height} px is too large: "
@@ -304,10 +301,7 @@ class LiveUpdate:
         check_name("live", self.live)
         check_range("revision", self.revision, 1, limits.MAX_REVISION)
         check_range("base", self.base, 0, self.revision - 1)
-        check_range("canvas width", self.canvas.width, 1, limits.MAX_CANVAS_SIDE)
-        check_range("canvas height", self.canvas.height, 1, limits.MAX_CANVAS_SIDE)
-        check_range("width", self.bounds.width, 1, limits.MAX_SIDE)
-        check_range("height", self.bounds.height, 1, limits.MAX_SIDE)
+        _check_sides(self.canvas, self.bounds)
         check_live_area(self.bounds)
         if not Bounds.of_canvas(self.canvas).contains(self.bounds):
             raise MessageError("The area does not lie on the canvas.")
@@ -329,6 +323,13 @@ class LiveStop:
 
     def __post_init__(self) -> None:
         check_name("live", self.live)
+
+
+def _check_sides(canvas: Extent, bounds: Bounds) -> None:
+    check_range("canvas width", canvas.width, 1, limits.MAX_CANVAS_SIDE)
+    check_range("canvas height", canvas.height, 1, limits.MAX_CANVAS_SIDE)
+    check_range("width", bounds.width, 1, limits.MAX_SIDE)
+    check_range("height", bounds.height, 1, limits.MAX_SIDE)
 
 
 def check_live_area(area: Bounds) -> None:
