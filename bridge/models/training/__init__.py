@@ -18,5 +18,5 @@ checkpoint. ``python -m bridge.models.training --help`` lists the steps.
 
 from __future__ import annotations
 
-DATA_VERSION = 6
+DATA_VERSION = 7
 """Raised whenever the painter, the captions or the latents change what a seed gives."""

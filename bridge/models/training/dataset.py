@@ -15,7 +15,7 @@ from torch import Tensor
 from bridge.models.training import DATA_VERSION
 from bridge.models.training.networks import Net
 from bridge.models.training.painter import paint
-from bridge.models.training.scenes import KINDS, OUTLINES
+from bridge.models.training.scenes import KINDS, OUTLINES, THINGS
 
 CAPTIONS = 4
 SIZES: tuple[tuple[int, int], ...] = (
@@ -30,6 +30,9 @@ Outlines are learned at the native size: in data version 2, where most pictures 
 circle was four blocks wide, and after 80,000 pictures it was still any shape. The larger ones keep
 one house one house.
 """
+
+LESSONS = (KINDS, OUTLINES, KINDS, THINGS)
+"""What a dozen of shards shows, in turn."""
 
 PIXELS_PER_SHARD = 1024 * 128 * 128
 HELD_OUT = 10_000_000_000
@@ -52,12 +55,12 @@ def to_tensor(images: np.ndarray) -> Tensor:
 def images_of(number: int) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
     """The shard's paintings, N x H x W x 3 uint8, and their captions.
 
-    Every second dozen of shards is about outlines alone: in a mixture of everything, 50,000 shapes
-    among 245,000 pictures had left a star as round as a circle.
+    Every second dozen of shards is about outlines alone, of shapes or of things: in a mixture of
+    everything, 50,000 shapes among 245,000 pictures had left a star as round as a circle.
     """
     width, height = SIZES[number % len(SIZES)]
     count = PIXELS_PER_SHARD // (width * height)
-    lesson = OUTLINES if number // len(SIZES) % 2 else KINDS
+    lesson = LESSONS[number // len(SIZES) % len(LESSONS)]
     paintings = [paint(number * 100_000 + i, width, height, CAPTIONS, lesson) for i in range(count)]
     return np.stack([p.image for p in paintings]), tuple(p.captions for p in paintings)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -179,8 +179,8 @@ def portrait(canvas: Canvas, rng: np.random.Generator) -> Scene:
     return Scene((main,), setting, time)
 
 
-def shapes(canvas: Canvas, rng: np.random.Generator) -> Scene:
-    """One or two plain shapes on one colour."""
+def _apart(canvas: Canvas, rng: np.random.Generator, kinds: Sequence[Thing]) -> Scene:
+    """One or two of ``kinds`` on one colour."""
     unit = min(canvas.width, canvas.height)
     paint = pick(rng)
     canvas.gradient(0, canvas.height, paint.rgb, shade(paint.rgb, 0.94), 20, 20)
@@ -189,13 +189,24 @@ def shapes(canvas: Canvas, rng: np.random.Generator) -> Scene:
     said: list[Mention] = []
     for order, centre in enumerate(centres):
         canvas.thing, canvas.depth = MAIN + order, 200
-        thing = things.SHAPES[int(rng.integers(len(things.SHAPES)))]
+        thing = kinds[int(rng.integers(len(kinds)))]
         size = unit * (rng.uniform(0.3, 0.85) if count == 1 else rng.uniform(0.25, 0.48))
+        size *= min(1.0, 1.2 / thing.width)
         y = canvas.height * rng.uniform(0.4, 0.6) + size / 2
         said.append(_place(canvas, rng, thing, canvas.width * float(centre), float(y), size))
     if rng.random() < 0.5:
         said.reverse()
     return Scene(tuple(said), (Mention("background", paint.words),))
+
+
+def shapes(canvas: Canvas, rng: np.random.Generator) -> Scene:
+    """One or two plain shapes on one colour."""
+    return _apart(canvas, rng, things.SHAPES)
+
+
+def specimens(canvas: Canvas, rng: np.random.Generator) -> Scene:
+    """One or two things of any kind on one colour."""
+    return _apart(canvas, rng, things.ALL)
 
 
 def still_life(canvas: Canvas, rng: np.random.Generator) -> Scene:
@@ -269,3 +280,5 @@ KINDS: Kinds = (
 )
 OUTLINES: Kinds = ((shapes, 0.8), (group, 0.2))
 """The lesson in which nothing but the word for a shape tells one picture from another."""
+THINGS: Kinds = ((specimens, 0.8), (group, 0.2))
+"""The same for every thing that can be painted."""
