@@ -20,7 +20,8 @@ from bridge.presets import ModelSource
 from krita_plugin.krita_bridge.wire.messages import UsedWeights, WeightsKind
 
 LORAS, EMBEDDINGS, HYPERNETWORKS = "loras", "embeddings", "hypernetworks"
-"""The folders of the bridge's home that painters put such files into."""
+"""The folders of the bridge's home that painters put such files into; a model in diffusers layout may bring such
+folders of its own."""
 
 
 class Held:
@@ -29,15 +30,20 @@ class Held:
     def __init__(self, source: ModelSource, model: LoadedModel, home: Path) -> None:
         self.source = source
         self.model = model
+        own = own_folder(source)
+
+        def library(name: str, kind: str) -> Library:
+            return Library(home / name, kind, own / name if own is not None else None)
+
         widths = [int(text.model.config.hidden_size) for text in model.text]
-        embeddings = Embeddings(Library(home / EMBEDDINGS, "textual inversion"), widths)
+        embeddings = Embeddings(library(EMBEDDINGS, "textual inversion"), widths)
         self.encoder = PromptEncoder(model, embeddings)
         self._hashes = HashCache(home)
-        self._adapters = Adapters(model, Library(home / LORAS, "LoRA"), self._hashes)
-        hypernetworks = Library(home / HYPERNETWORKS, "hypernetwork")
+        self._adapters = Adapters(model, library(LORAS, "LoRA"), self._hashes)
+        hypernetworks = library(HYPERNETWORKS, "hypernetwork")
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
         self.references = References(model, self._hashes)
-        self.controls = Controls(model, own_folder(source), self._hashes)
+        self.controls = Controls(model, own, self._hashes)
 
     def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the

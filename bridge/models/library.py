@@ -1,4 +1,4 @@
-"""A folder of weights that painters name in prompts: LoRAs, textual inversions."""
+"""Folders of weights that painters name in prompts: LoRAs, textual inversions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from bridge.models import weights
 
 @dataclass(frozen=True)
 class Library:
-    """The files below `folder`. A file's name in a prompt is its path without the ending; where no other file is
-    called the same, the last part of it is enough. Upper and lower case are one.
+    """The files below `folder`, and those of `models_own` that are called otherwise. A file's name in a prompt is
+    its path without the ending; where no other file is called the same, the last part of it is enough. Upper and
+    lower case are one.
 
     Nothing of a name from a prompt ever becomes a path: it is looked for among the files that are there.
     """
@@ -23,15 +24,16 @@ class Library:
     kind: str
     """ "LoRA": what the painter calls one of them."""
 
+    models_own: Path | None = None
+    """Those that came with a model in diffusers layout."""
+
     def files(self) -> Mapping[str, Path]:
         """By name, in lower case. Pickled files are there too, for the error that they deserve."""
-        endings = {weights.SUFFIX, *weights.PICKLE_SUFFIXES}
         found: dict[str, Path] = {}
-        paths = [path for path in self.folder.rglob("*") if path.suffix.lower() in endings]
-        # The safe ones first: of two files that differ in their ending only, it is the one that counts.
-        for path in sorted(paths, key=lambda path: (path.suffix.lower() != weights.SUFFIX, path)):
-            name = path.relative_to(self.folder).with_suffix("").as_posix().casefold()
-            found.setdefault(name, path)
+        for folder in filter(None, (self.folder, self.models_own)):
+            for path in _weights_below(folder):
+                name = path.relative_to(folder).with_suffix("").as_posix().casefold()
+                found.setdefault(name, path)
         for name, path in list(found.items()):
             found.setdefault(name.rpartition("/")[2], path)
         return found
@@ -52,3 +54,10 @@ class Library:
             named = dict.fromkeys(files[each].stem for each in near)
             return f"Did you mean {' or '.join(f'“{each}”' for each in named)}?"
         return f"Put its .safetensors file into {self.folder}."
+
+
+def _weights_below(folder: Path) -> list[Path]:
+    """The safe ones first: of two files that differ in their ending only, it is the one that counts."""
+    endings = {weights.SUFFIX, *weights.PICKLE_SUFFIXES}
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in endings]
+    return sorted(paths, key=lambda path: (path.suffix.lower() != weights.SUFFIX, path))

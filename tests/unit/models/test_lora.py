@@ -213,6 +213,17 @@ def test_names_are_found_whatever_their_case_and_folder(tmp_path: Path) -> None:
             library.find(name)
 
 
+def test_the_painters_files_come_before_those_of_a_model(tmp_path: Path) -> None:
+    mine, its = tmp_path / "mine", tmp_path / "its"
+    one = write(mine / "ink.safetensors", {"a": torch.zeros(1)})
+    write(its / "ink.safetensors", {"a": torch.zeros(1)})
+    two = write(its / "oil.safetensors", {"a": torch.zeros(1)})
+    library = Library(mine, "LoRA", its)
+    assert (library.find("ink"), library.find("oil")) == (one, two)
+    with pytest.raises(BridgeError, match="LoRA"):
+        Library(mine, "LoRA").find("oil")
+
+
 def test_a_pickled_lora_is_not_opened(models: dict[str, LoadedModel], tmp_path: Path) -> None:
     (tmp_path / "ink.pt").write_bytes(b"\x80\x02whatever")
     with pytest.raises(BridgeError) as caught:
