@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge.commands.numbers import read_number
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire.checks import MessageError
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
@@ -61,7 +62,7 @@ def read_argument(text: str) -> GivenControl:
         if name == _EXTRACT:
             extracts = True
         else:
-            numbers[name] = _number(match[3])
+            numbers[name] = read_number(match[3])
     word, has_file, file = rest.partition("=")
     try:
         kind = ControlKind(word)
@@ -173,13 +174,6 @@ def write_maps(
         write_picture(target, whole, opaque_kind=True)
         written.append(target)
     return written
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number such as 0.6") from None
 
 
 def _bad(message: str, hint: str) -> BridgeError:

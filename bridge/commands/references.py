@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge.commands.numbers import read_number
 from krita_plugin.krita_bridge.wire.checks import MessageError
 from krita_plugin.krita_bridge.wire.limits import MAX_REFERENCE_SIDE
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
@@ -35,24 +36,25 @@ def add_reference_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="a picture to resemble, for presets with an IP-Adapter; FILE:weight=0.8 counts more (0 to 2, default: "
-        f"{Reference().weight:g}), FILE:mode=style or mode=composition takes that alone; up to four times",
+        f"{Reference().weight:g}), FILE:mode=style or mode=composition takes that alone, FILE:start=0 and FILE:end=0.6 "
+        "(of the steps) say when; up to four times",
     )
 
 
 def read_argument(text: str) -> GivenReference:
-    """FILE, FILE:weight=W, FILE:mode=M or both, in any order. Raises argparse.ArgumentTypeError."""
+    """FILE and options such as :weight=0.8, in any order. Raises argparse.ArgumentTypeError."""
     path, options = text, dict[str, str]()
     while match := _OPTION.fullmatch(path):
         path = match[1]
         if match[2] in options:
             raise argparse.ArgumentTypeError(f"{text!r} says {match[2]} twice")
         options[match[2]] = match[3]
-    readers: dict[str, Callable[[str], Any]] = {"weight": _weight, "mode": _mode}
-    unknown = sorted(options.keys() - readers)
+    unknown = sorted(options.keys() - _READERS)
     if unknown:
-        raise argparse.ArgumentTypeError(f"{text!r} says {unknown[0]}; weight and mode are known")
+        known = ", ".join(_READERS)
+        raise argparse.ArgumentTypeError(f"{text!r} says {unknown[0]}; known are {known}")
     try:
-        reference = Reference(**{name: readers[name](value) for name, value in options.items()})
+        reference = Reference(**{name: _READERS[name](value) for name, value in options.items()})
     except MessageError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return GivenReference(Path(path), reference)
@@ -73,16 +75,17 @@ def read_reference(path: Path) -> tuple[ImageU8, tuple[str, ...]]:
     return np.array(image), picture.notes
 
 
-def _weight(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no weight such as 0.6") from None
-
-
 def _mode(text: str) -> ReferenceMode:
     try:
         return ReferenceMode(text)
     except ValueError:
         modes = ", ".join(mode.value for mode in ReferenceMode)
         raise argparse.ArgumentTypeError(f"{text!r} is none of {modes}") from None
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "weight": read_number,
+    "mode": _mode,
+    "start": read_number,
+    "end": read_number,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,13 +21,21 @@ _KEPT = 64
 
 
 @dataclass(frozen=True, eq=False)
+class Pictures:
+    """Reference images beside a prompt (bridge/engine/reference.py). `tokens`: 1 x R x D of each. `look(index, steps)`
+    is to be called before the UNet is evaluated at the step `index` of `steps`: it looks at those that are heard then."""
+
+    tokens: tuple[torch.Tensor, ...]
+    look: Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
 class Conditioning:
-    """`tokens`: 1 x T x D, T a multiple of the encoder's window of 77. `pooled`: 1 x P for SDXL. `pictures`: the
-    tokens of each reference image, 1 x R x D (bridge/engine/reference.py)."""
+    """`tokens`: 1 x T x D, T a multiple of the encoder's window of 77. `pooled`: 1 x P for SDXL."""
 
     tokens: torch.Tensor
     pooled: torch.Tensor | None = None
-    pictures: tuple[torch.Tensor, ...] = ()
+    pictures: Pictures | None = None
 
 
 class Encoder(Protocol):

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from bridge.engine.color import colour
+from bridge.engine.heard import is_on
 from bridge.engine.plan import Plan
 from bridge.engine.resample import to_working
 from bridge.engine.tiles import Tile
@@ -68,17 +69,6 @@ def depth_channel(map_: ImageU8 | None, plan: Plan, size: tuple[int, int]) -> to
     working = to_working(colour(map_)[:, :1], plan)
     small = F.interpolate(working, size, mode="bicubic", align_corners=False)
     return small.clamp_(0, 1) * 2 - 1
-
-
-def is_heard(control: Control) -> bool:
-    """Whether it can change anything at all."""
-    return control.strength > 0 and control.end > control.start
-
-
-def is_on(control: Control, index: int, steps: int) -> bool:
-    """Whether a control is heard at the step `index` of `steps`: all of that step must lie within its range, as
-    diffusers' ControlNet pipelines have it."""
-    return index / steps >= control.start and (index + 1) / steps <= control.end
 
 
 def make_residuals(

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.engine.control import DEPTH_CHANNEL, Guide, Guides, is_heard
+from bridge.engine.control import DEPTH_CHANNEL, Guide, Guides
 from bridge.engine.control_maps import ControlMaps
+from bridge.engine.heard import is_heard
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.models import folder

@@ -37,8 +37,9 @@ def make_predictor(
     tokens = conditions[0].tokens
     if batch > 1:
         tokens = torch.cat([condition.tokens for condition in conditions])
-    pictures = [torch.cat(each) for each in zip(*(c.pictures for c in conditions), strict=True)]
-    shown = (tokens, pictures) if pictures else tokens
+    pictures = [condition.pictures for condition in conditions if condition.pictures is not None]
+    looked_at = [torch.cat(each) for each in zip(*(p.tokens for p in pictures), strict=True)]
+    shown = (tokens, looked_at) if pictures else tokens
     added = _added_conditions(model, conditions, picture)
     at = _on_device(tuple(timesteps), model.device)
     residuals = make_residuals(hints, len(timesteps), tokens, added)
@@ -48,6 +49,8 @@ def make_predictor(
         given = given.to(model.dtype)
         if batch > 1:
             given = given.expand(batch, -1, -1, -1)
+        if pictures:
+            pictures[0].look(index, len(timesteps))
         heard = residuals(given[:, : latents.shape[1]], at[index], index)
         output: torch.Tensor = model.unet(
             given,

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from bridge.engine.color import on_paper
-from bridge.engine.condition import Conditioning, Encoder
+from bridge.engine.condition import Conditioning, Encoder, Pictures
+from bridge.engine.heard import is_heard, is_on
 from bridge.engine.prompt import Prompt
 from bridge.engine.types import ImageU8
 from bridge.errors import BridgeError, Code
@@ -55,8 +56,8 @@ class _Beside:
     """`encoder` with pictures: `shown` beside the prompt, `nothing` beside what guidance leads away from."""
 
     encoder: Encoder
-    shown: tuple[torch.Tensor, ...]
-    nothing: tuple[torch.Tensor, ...]
+    shown: Pictures
+    nothing: Pictures
 
     def encode(self, prompt: Prompt, clip_skip: int = 1) -> Conditioning:
         return replace(self.encoder.encode(prompt, clip_skip), pictures=self.shown)
@@ -82,7 +83,7 @@ class References:
         self, references: Sequence[Reference], preset: Preset, on_progress: OnProgress
     ) -> None:
         """Have in memory what they need. Raises BridgeError as `beside`."""
-        heard = [reference for reference in references if reference.weight > 0]
+        heard = [reference for reference in references if is_heard(reference)]
         for reference in heard:
             self._scales(reference)
         if heard:
@@ -102,17 +103,23 @@ class References:
         Raises BridgeError: MODEL_MISSING where the preset has no adapter, BAD_INPUT for a mode that the model does not
         have, and what reading an adapter raises.
         """
-        asked = [(r, p) for r, p in zip(references, pictures, strict=True) if r.weight > 0]
+        asked = [(r, p) for r, p in zip(references, pictures, strict=True) if is_heard(r)]
         if not asked:
             yield Seen(encoder)
             return
         scales = [self._scales(reference) for reference, _ in asked]
         adapter = self._load(preset)
-        used = tuple(UsedReference(_sha256(p), r.weight, r.mode) for r, p in asked)
+        used = tuple(UsedReference(_sha256(p), r.weight, r.mode, r.start, r.end) for r, p in asked)
         tokens = [self._look(adapter, u.sha256, p) for u, (_, p) in zip(used, asked, strict=True)]
         shown, nothing = zip(*tokens, strict=True)
-        with adapter.attached(self._model.unet, scales):
-            yield Seen(_Beside(encoder, shown, nothing), used, _files(adapter))
+        with adapter.attached(self._model.unet, len(asked)) as look_at:
+
+            def look(index: int, steps: int) -> None:
+                on = (is_on(reference, index, steps) for reference, _ in asked)
+                look_at([each if now else {} for each, now in zip(scales, on, strict=True)])
+
+            beside = _Beside(encoder, Pictures(shown, look), Pictures(nothing, look))
+            yield Seen(beside, used, _files(adapter))
 
     def _load(self, preset: Preset, on_progress: OnProgress = _silent) -> IpAdapter:
         source = preset.ip_adapter

@@ -10,7 +10,7 @@ A file in the published layout holds `image_proj.*`, the projection, and `ip_ada
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,12 @@ from bridge.presets import IpAdapterSource
 _PROJECTION, _ATTENTION = "image_proj", "ip_adapter"
 _READABLE = ("proj.weight", "proj.3.weight", "latents")
 """Of the projection of a plain, a full-face and a plus adapter, in this order."""
+
+Scales = Mapping[str, float]
+"""How strongly a picture is looked at, by the name of the attention (`cross_attentions`); 0 where that is left out."""
+
+Look = Callable[[Sequence[Scales]], None]
+"""Has the UNet look at pictures as strongly as this, one entry for each, until it is told otherwise."""
 
 _ENCODER_CLASS = "CLIPVisionModelWithProjection"
 _SELF_ATTENTION = "attn1.processor"
@@ -74,21 +80,24 @@ class IpAdapter:
         return states
 
     @contextmanager
-    def attached(self, unet: Any, scales: Sequence[Mapping[str, float]]) -> Iterator[None]:
-        """While it lasts, the UNet takes pairs of text tokens and a list of picture tokens as its
-        `encoder_hidden_states`, one entry for each of `scales`: how strongly that picture is looked at by the name of
-        the attention (`cross_attentions`), 0 where that is left out. Then it is as it was."""
+    def attached(self, unet: Any, count: int) -> Iterator[Look]:
+        """While it lasts, the UNet takes pairs of text tokens and a list of the tokens of `count` pictures as its
+        `encoder_hidden_states`; it looks at none until it is told to. Then it is as it was."""
         own = dict(unet.attn_processors)
-        for name, attention in self._attentions.items():
+        for attention in self._attentions.values():
             # One picture after the other through the same weights.
-            attention.to_k_ip = nn.ModuleList([attention.to_k_ip[0]] * len(scales))
-            attention.to_v_ip = nn.ModuleList([attention.to_v_ip[0]] * len(scales))
-            attention.scale = [each.get(name, 0.0) for each in scales]
+            attention.to_k_ip = nn.ModuleList([attention.to_k_ip[0]] * count)
+            attention.to_v_ip = nn.ModuleList([attention.to_v_ip[0]] * count)
+        self._look([{}] * count)
         unet.set_attn_processor({**own, **self._attentions})
         try:
-            yield
+            yield self._look
         finally:
             unet.set_attn_processor(dict(own))
+
+    def _look(self, scales: Sequence[Scales]) -> None:
+        for name, attention in self._attentions.items():
+            attention.scale = [each.get(name, 0.0) for each in scales]
 
 
 class _Carrier(IPAdapterMixin):  # type: ignore[misc]

@@ -52,13 +52,18 @@ def ours(kind: str, made: Any, dtype: torch.dtype) -> LoadedModel:
     return replace(model, unet=made.unet, vae=made.vae, text=text, dtype=dtype)
 
 
-def theirs(made: Any, **arguments: Any) -> list[torch.Tensor]:
-    """The latents after every step of a pipeline."""
+def theirs(
+    made: Any, before_step: Callable[[int], None] = lambda _: None, **arguments: Any
+) -> list[torch.Tensor]:
+    """The latents after every step of a pipeline. `before_step` is called with the number of each."""
     seen: list[torch.Tensor] = []
 
-    def keep(_: Any, __: int, ___: Any, kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def keep(_: Any, index: int, __: Any, kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         seen.append(kept["latents"].clone())
+        before_step(index + 1)
         return kept
+
+    before_step(0)
 
     made(
         PROMPT,

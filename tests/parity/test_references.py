@@ -221,6 +221,33 @@ def test_beside_a_control(dtype: torch.dtype, tmp_path: Path) -> None:
     assert_same(mine, expected, dtype)
 
 
+@DTYPES
+@GUIDANCE
+def test_ranges(guidance: float, dtype: torch.dtype, tmp_path: Path) -> None:
+    """diffusers has no ranges: there a callback sets the scales before each step."""
+    made = pipeline("StableDiffusionPipeline", "sd15", dtype)
+    source = make_source(tmp_path, made.unet, "plus")
+    noise = randn(0, dtype)
+    scales = [(0.7, 0.0), (0.7, 0.9), (0.0, 0.9), (0.0, 0.0)]
+    expected = theirs(
+        with_adapter(made, source, [0.0, 0.0], dtype),
+        lambda step: made.set_ip_adapter_scale(list(scales[min(step, 3)])),
+        ip_adapter_image=pictures(photo(0), photo(1)),
+        latents=noise,
+        num_inference_steps=4,
+        guidance_scale=guidance,
+        height=SIDE,
+        width=SIDE,
+    )
+    made.unload_ip_adapter()
+    model = ours("sd15", made, dtype)
+    schedule = make_schedule("ddim", model.scheduler_json, 4, 4)
+    references = [Reference(0.7, end=0.5), Reference(0.9, start=0.25, end=0.75)]
+    start = noise * schedule.start_scale
+    mine = run_with(model, source, references, [photo(0), photo(1)], schedule, start, guidance)
+    assert_same(mine, expected, dtype)
+
+
 STYLE = {"up": {"block_0": [0.0, 0.8, 0.0]}}
 COMPOSITION = {"down": {"block_2": [0.0, 0.8]}}
 """As diffusers' page on IP-Adapters has them."""

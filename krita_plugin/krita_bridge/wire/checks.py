@@ -32,3 +32,11 @@ def check_range(name: str, value: float, least: float, most: float) -> None:
     """A finite number from `least` to `most`."""
     if not (math.isfinite(value) and least <= value <= most):
         raise MessageError(f"The {name} must be between {least:g} and {most:g}.")
+
+
+def check_span(name: str, start: float, end: float) -> None:
+    """The part of the steps in which something is heard: both 0 to 1, in this order."""
+    check_range(f"start of a {name}", start, 0.0, 1.0)
+    check_range(f"end of a {name}", end, 0.0, 1.0)
+    if start > end:
+        raise MessageError(f"A {name} must not start after its end.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .checks import MessageError, check_range
+from .checks import check_range, check_span
 
 MAX_STRENGTH = 2.0
 
@@ -48,10 +48,7 @@ class Control:
 
     def __post_init__(self) -> None:
         check_range("strength of a control", self.strength, 0.0, MAX_STRENGTH)
-        check_range("start of a control", self.start, 0.0, 1.0)
-        check_range("end of a control", self.end, 0.0, 1.0)
-        if self.start > self.end:
-            raise MessageError("A control must not start after its end.")
+        check_span("control", self.start, self.end)
 
     @property
     def brings_picture(self) -> bool:

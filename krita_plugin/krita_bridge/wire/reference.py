@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from .checks import check_range
+from .checks import check_range, check_span
 
 MAX_WEIGHT = 2.0
 
@@ -21,13 +21,17 @@ class ReferenceMode(Enum):
 @dataclass(frozen=True)
 class Reference:
     """One reference. `weight` 0 to 2: 0 is as if it were not there, 1 as its adapter was trained; less leaves more to the
-    prompt. Its picture comes along, named by `reference_tensor`."""
+    prompt. It is heard from `start` to `end` of the steps that are run, 0 to 1. Its picture comes along, named by
+    `reference_tensor`."""
 
     weight: float = 0.6
     mode: ReferenceMode = ReferenceMode.BOTH
+    start: float = 0.0
+    end: float = 1.0
 
     def __post_init__(self) -> None:
         check_range("weight of a reference", self.weight, 0.0, MAX_WEIGHT)
+        check_span("reference", self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class UsedReference:
     sha256: str
     weight: float
     mode: ReferenceMode
+    start: float = 0.0
+    end: float = 1.0
 
 
 def reference_tensor(index: int) -> str:

@@ -69,6 +69,7 @@ def save(path: Path, width: int, height: int) -> Path:
         ("a.png:mode=style", "a.png", Reference(mode=STYLE)),
         ("a.png:weight=0:mode=composition", "a.png", Reference(0.0, COMPOSITION)),
         ("a.png:mode=style:weight=2", "a.png", Reference(2.0, STYLE)),
+        ("a.png:start=0.2:end=0.6", "a.png", Reference(start=0.2, end=0.6)),
         (r"C:\pictures\a.png:weight=1", r"C:\pictures\a.png", Reference(1.0)),
         ("at 12:30.png", "at 12:30.png", Reference()),
         ("x=1/a:b.png", "x=1/a:b.png", Reference()),
@@ -84,10 +85,12 @@ def test_a_file_may_say_its_weight_and_mode(text: str, path: str, reference: Ref
     [
         ("a.png:weight=2.1", "weight of a reference must be between 0 and 2"),
         ("a.png:weight=nan", "weight of a reference must be between 0 and 2"),
-        ("a.png:weight=", "'' is no weight such as 0.6"),
+        ("a.png:weight=", "'' is no number such as 0.6"),
         ("a.png:mode=colour", "'colour' is none of both, style, composition"),
-        ("a.png:wieght=1", "says wieght; weight and mode are known"),
+        ("a.png:wieght=1", "says wieght; known are weight, mode, start, end"),
         ("a.png:weight=1:weight=1", "says weight twice"),
+        ("a.png:start=0.6:end=0.5", "must not start after its end"),
+        ("a.png:end=1.1", "end of a reference must be between 0 and 1"),
     ],
 )
 def test_mistakes_are_named(

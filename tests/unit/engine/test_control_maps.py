@@ -1,19 +1,23 @@
-"""Maps out of pictures, maps as they were drawn, and when a control is on."""
+"""Maps out of pictures, maps as they were drawn, and when controls and references are on."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from bridge.engine import control_maps
-from bridge.engine.control import is_heard, is_on
 from bridge.engine.control_maps import DETECTORS, ControlMaps, drawn
+from bridge.engine.heard import is_heard, is_on
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.models.control_depth import DepthEstimator
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.reference import Reference
 
 MOST = 1 << 20
 LINES = list(DETECTORS)
@@ -156,10 +160,13 @@ def test_other_maps_keep_their_colours_over_their_own_ground(
     assert drawn(kind, image)[1, 1].tolist() == list(ground)
 
 
-def test_a_control_is_on_for_steps_that_lie_within_its_range() -> None:
+@pytest.mark.parametrize("make", [partial(Control, ControlKind.DEPTH), Reference])
+def test_steps_that_lie_within_its_range_hear_it(
+    make: Callable[..., Control | Reference],
+) -> None:
     def on(start: float, end: float) -> list[int]:
-        control = Control(ControlKind.DEPTH, start=start, end=end)
-        return [index for index in range(4) if is_on(control, index, 4)]
+        asked = make(start=start, end=end)
+        return [index for index in range(4) if is_on(asked, index, 4)]
 
     assert on(0, 1) == [0, 1, 2, 3]
     assert on(0, 0.5) == [0, 1]
@@ -172,3 +179,6 @@ def test_no_strength_and_an_empty_range_are_not_heard() -> None:
     assert is_heard(Control(ControlKind.DEPTH))
     assert not is_heard(Control(ControlKind.DEPTH, strength=0))
     assert not is_heard(Control(ControlKind.DEPTH, start=0.4, end=0.4))
+    assert is_heard(Reference())
+    assert not is_heard(Reference(0.0))
+    assert not is_heard(Reference(start=0.4, end=0.4))

@@ -28,6 +28,7 @@ from tests.tiny_loras import kohya, random_updates, write
 from tests.tiny_models import WIDTH
 
 SIDE = 64
+BOTH = ReferenceMode.BOTH
 
 
 def photo(seed: int = 0) -> ImageU8:
@@ -94,6 +95,20 @@ def test_weight_0_is_as_if_it_were_not_there(
     assert np.array_equal(paint(engine, none, (Reference(0.8), photo()), none).image, one.image)
 
 
+def test_it_is_heard_within_its_range_alone(
+    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+) -> None:
+    engine = engine_of(model, tmp_path, source)
+
+    def with_range(start: float, end: float) -> bytes:
+        return paint(engine, (Reference(1.0, start=start, end=end), photo())).image.tobytes()
+
+    plain = paint(engine).image.tobytes()
+    assert with_range(0.5, 0.5) == with_range(0.2, 0.9) == plain, "none of both steps lies within"
+    early, late, all_of_it = with_range(0, 0.5), with_range(0.5, 1), with_range(0, 1)
+    assert len({plain, early, late, all_of_it}) == 4
+
+
 def test_a_failed_job_leaves_nothing_behind(
     model: LoadedModel, source: IpAdapterSource, tmp_path: Path
 ) -> None:
@@ -108,12 +123,11 @@ def test_the_facts_say_what_was_seen_and_with_what(
     model: LoadedModel, source: IpAdapterSource, tmp_path: Path
 ) -> None:
     first, second = photo(0), photo(1)
-    facts = paint(
-        engine_of(model, tmp_path, source), (Reference(0.4), first), (Reference(1.5), second)
-    ).facts
+    asked = [(Reference(0.4), first), (Reference(1.5, start=0.25, end=0.75), second)]
+    facts = paint(engine_of(model, tmp_path, source), *asked).facts
     assert facts.references == (
-        UsedReference(hashlib.sha256(first.tobytes()).hexdigest(), 0.4, ReferenceMode.BOTH),
-        UsedReference(hashlib.sha256(second.tobytes()).hexdigest(), 1.5, ReferenceMode.BOTH),
+        UsedReference(hashlib.sha256(first.tobytes()).hexdigest(), 0.4, BOTH),
+        UsedReference(hashlib.sha256(second.tobytes()).hexdigest(), 1.5, BOTH, 0.25, 0.75),
     )
     used = {each.kind: each for each in facts.weights}
     assert used.keys() == {WeightsKind.IP_ADAPTER, WeightsKind.IMAGE_ENCODER}

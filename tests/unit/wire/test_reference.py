@@ -12,7 +12,7 @@ from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode, r
 
 @pytest.mark.parametrize("mode", ReferenceMode)
 def test_every_reference_travels(mode: ReferenceMode) -> None:
-    request = m.PaintRequest("a", references=(Reference(1.25, mode), Reference()))
+    request = m.PaintRequest("a", references=(Reference(1.25, mode, 0.25, 0.75), Reference()))
     assert m.from_fields(m.PaintRequest, m.to_fields(request)) == request
 
 
@@ -21,6 +21,8 @@ def test_every_reference_travels(mode: ReferenceMode) -> None:
     [
         ({"weight": 2.01}, "weight of a reference must be between 0 and 2"),
         ({"weight": -0.1}, "weight of a reference must be between 0 and 2"),
+        ({"end": 1.1}, "end of a reference must be between 0 and 1"),
+        ({"start": 0.6, "end": 0.5}, "must not start after its end"),
         ({"weight": "much"}, "'weight' must be a number"),
         ({"mode": "smell"}, "'mode' has an unknown value"),
         ({"strength": 1.0}, "has no field 'strength'"),
