@@ -9,8 +9,9 @@ Trainings: ``denoiser``; on ``loop``: ``decoder`` (the VAE's and the preview's),
 estimator); on top of the finished model, with ``finetune``: ``controlnet``, ``few_steps``, ``style``
 (a LoRA), ``word`` (a textual inversion). Then ``export``.
 
-Measuring: ``judge`` and ``outlines`` look at pixels; ``obey``, ``edits``, ``fidelity`` and
-``variants`` ask; ``results`` says how sure the answer is; ``evaluate`` and ``card`` write it down.
+Measuring: ``judge`` and ``outlines`` look at pixels; ``obey``, ``number_and_time``, ``edits``,
+``fidelity`` and ``variants`` ask; ``results`` says how sure the answer is; ``evaluate`` and ``card``
+write it down.
 
 Nothing here is needed to run the model: what it makes is loaded by the same code as any other
 checkpoint. ``python -m bridge.models.training --help`` lists the steps.

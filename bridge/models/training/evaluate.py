@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from bridge.models.training import edits, fidelity, hearing, obey, variants
+from bridge.models.training import edits, fidelity, hearing, number_and_time, obey, variants
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
 from bridge.models.training.results import Results
@@ -53,6 +53,8 @@ def evaluate(folder: Path, count: int) -> Results:
         *obey.pairs(pipe, count, native),
         *obey.sides(pipe, count, native),
         *obey.scenes(pipe, count, native),
+        *number_and_time.counts(pipe, count, native),
+        *number_and_time.times(pipe, count, native),
         *edits.inpainting(pipe, count, native),
         *edits.strengths(pipe, min(count, 16), native),
         *obey.shapes(pipe, few, large),
