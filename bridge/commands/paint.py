@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bridge.commands import controls
 from bridge.commands.paint_arguments import EXAMPLE, add_arguments
 from bridge.commands.recipes import fill_in, preset_name, read_recipe_file
+from bridge.commands.references import read_references
 from bridge.errors import BridgeError, Code
 from bridge.sampler_names import LABELS
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         if arguments.settings_from is not None:
             recipe = read_recipe_file(arguments.settings_from)
             fill_in(arguments, recipe, bar.say)
-        ground, references = _read(arguments, bar), _references(arguments, bar)
+        ground, references = _read(arguments, bar), read_references(arguments.reference, bar.say)
         pictures = _controls(arguments, bar)
         request = _request(arguments, ground)
         album, kept = _Album(arguments.previews), list[Path]()
@@ -149,17 +150,6 @@ def _read(arguments: argparse.Namespace, bar: ProgressBar) -> Ground | None:
         _note(bar, arguments.mask, notes)
     ground = Ground(picture.canvas, picture.pixels, mask, picture.opaque_kind)
     return ground if arguments.expand is None else ground.grown(arguments.expand)
-
-
-def _references(arguments: argparse.Namespace, bar: ProgressBar) -> list[ImageU8]:
-    from bridge.commands.references import read_reference
-
-    pictures = []
-    for given in arguments.reference:
-        picture, notes = read_reference(given.path)
-        _note(bar, given.path, notes)
-        pictures.append(picture)
-    return pictures
 
 
 def _controls(arguments: argparse.Namespace, bar: ProgressBar) -> controls.ControlPictures:

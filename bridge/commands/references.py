@@ -1,10 +1,10 @@
-"""`--reference` of `krita-bridge paint`: pictures that the result is to resemble."""
+"""`--reference`: pictures that the result is to resemble."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,19 +60,24 @@ def read_argument(text: str) -> GivenReference:
     return GivenReference(Path(path), reference)
 
 
-def read_reference(path: Path) -> tuple[ImageU8, tuple[str, ...]]:
-    """The picture (RGBA), made small enough for the wire, and a sentence for each thing that reading it changed.
-    Raises BridgeError (BAD_INPUT)."""
+def read_references(given: Sequence[GivenReference], say: Callable[[str], None]) -> list[ImageU8]:
+    """The pictures (RGBA), made small enough for the wire; `say` gets a sentence for each thing that reading them
+    changed. Raises BridgeError (BAD_INPUT)."""
     import numpy as np
     from PIL import Image
 
     from bridge.commands.pictures import read_picture
 
-    picture = read_picture(path)
-    image = Image.fromarray(picture.pixels)
-    # Pillow weighs colours by their alpha here, so nothing of what is transparent bleeds in.
-    image.thumbnail((MAX_REFERENCE_SIDE, MAX_REFERENCE_SIDE), Image.Resampling.LANCZOS)
-    return np.array(image), picture.notes
+    pictures = []
+    for each in given:
+        picture = read_picture(each.path)
+        for note in picture.notes:
+            say(f"{each.path}: {note}")
+        image = Image.fromarray(picture.pixels)
+        # Pillow weighs colours by their alpha here, so nothing of what is transparent bleeds in.
+        image.thumbnail((MAX_REFERENCE_SIDE, MAX_REFERENCE_SIDE), Image.Resampling.LANCZOS)
+        pictures.append(np.array(image))
+    return pictures
 
 
 def _mode(text: str) -> ReferenceMode:

@@ -15,12 +15,13 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.commands.paint_arguments import add_sampling_arguments
+from bridge.commands.references import add_reference_argument, read_references
 from bridge.errors import BridgeError, Code
 from bridge.sampler_names import LABELS
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0-1",
         help="how much the model may refine; 0: enlarge alone (default: %(default)s)",
     )
+    add_reference_argument(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
     parser.add_argument(
@@ -89,6 +91,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
     request = _request(arguments)
     with ProgressBar() as bar:
         picture, mask = read_picture(arguments.image), None
+        references = read_references(arguments.reference, bar.say)
         area = Bounds.of_canvas(picture.canvas)
         notes = picture.notes
         if arguments.mask is not None:
@@ -103,7 +106,9 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
             open_session(home, Listener(bar.say, bar.step)) as session,
             _room(target.extent, arguments.out.parent) as made,
         ):
-            facts = _paint_parts(session, bar, request, picture.pixels, mask, area, made)
+            facts = _paint_parts(
+                session, bar, request, picture.pixels, mask, area, references, made
+            )
             label = LABELS.get(facts.scheduler, facts.scheduler)
             whole = Bounds(0, 0, target.width, target.height)
             texts = recipe_texts(facts, label, target.extent, whole)
@@ -124,9 +129,11 @@ def _paint_parts(
     pixels: ImageU8,
     mask: MaskU8 | None,
     area: Bounds,
+    references: Sequence[ImageU8],
     made: ImageU8,
 ) -> messages.ResultFacts:
-    """Fill `made` with the `area` of `pixels`, upscaled; the facts are those of the first part."""
+    """Fill `made` with the `area` of `pixels`, upscaled; the facts are those of the first part. Every tile of every part
+    is shown all of each of `references`."""
     from bridge.commands.pictures import crop
 
     canvas = Extent(pixels.shape[1], pixels.shape[0])
@@ -140,7 +147,9 @@ def _paint_parts(
         selected, asked = None if mask is None else crop(mask, part), request
         if selected is not None and not selected.any():
             selected, asked = None, replace(request, strength=0.0)
-        finished = session.paint(asked, canvas, part, crop(pixels, part), selected)
+        finished = session.paint(
+            asked, canvas, part, crop(pixels, part), selected, references=references
+        )
         _fade_in(finished, target, fade, made)
         session.acknowledge(finished)
         bar.finish()
@@ -240,6 +249,7 @@ def _request(arguments: argparse.Namespace) -> messages.PaintRequest:
             guidance=arguments.guidance,
             scheduler=arguments.scheduler,
             upscale=arguments.factor,
+            references=tuple(given.reference for given in arguments.reference),
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error

@@ -18,6 +18,7 @@ from bridge.engine.lanczos import enlarge
 from bridge.pixels import swap_red_and_blue
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.reference import Reference, reference_tensor
 from tests.scripted_bridge import ScriptedBridge
 
 HEIGHT, WIDTH = 90, 120
@@ -108,6 +109,25 @@ def test_parts_are_put_together_without_a_trace(
     for submit in submits:
         assert max(submit.bounds.width, submit.bounds.height) * factor <= 64
     assert not list(tmp_path.glob(".*"))
+
+
+def test_every_part_is_shown_the_references(
+    small_parts: None, run: Callable[..., int], picture: Path, tmp_path: Path
+) -> None:
+    seen: list[bytes] = []
+
+    def looking(submit: messages.Submit, frame: frames.Frame | None) -> bytes:
+        assert frame is not None
+        seen.append(bytes(frame.tensors[reference_tensor(0)].data))
+        return enlarged(submit, frame)
+
+    Image.new("RGB", (3, 2), (10, 20, 30)).save(tmp_path / "style.png")
+    with ScriptedBridge(tmp_path / "home", looking) as bridge:
+        assert run("--factor", 2, "--reference", f"{tmp_path / 'style.png'}:weight=0.4") == 0
+        submits = bridge.wait_for(messages.Submit)
+    assert len(submits) > 4
+    assert {submit.request.references for submit in submits} == {(Reference(0.4),)}
+    assert seen == [bytes([30, 20, 10, 255]) * 6] * len(submits)
 
 
 def test_parts_of_one_colour_have_no_seam(

@@ -186,7 +186,28 @@ def test_a_reference_reaches_every_tile_and_both_passes(
     plain = paint(engine, side=larger).image.astype(int)
     resembling = paint(engine, (Reference(1.5), photo()), side=larger).image
     assert resembling.shape == (larger, larger, 4)
-    changed = np.abs(resembling - plain).max(axis=2) > 0
+    assert_differ_everywhere(plain, resembling)
+
+
+def test_a_reference_reaches_every_tile_of_a_larger_picture(
+    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+) -> None:
+    engine, canvas = engine_of(model, tmp_path, source), Extent(SIDE, SIDE)
+
+    def larger(*references: Reference) -> ImageU8:
+        small = np.full((SIDE, SIDE, 4), 255, np.uint8)
+        pictures = tuple(photo() for _ in references)
+        snapshot = Snapshot(canvas, Bounds.of_canvas(canvas), small, references=pictures)
+        request = PaintRequest("a boat", strength=0.5, upscale=2.0, references=references)
+        job = Job(request, snapshot)
+        return engine.paint(job, on_step=lambda _: None, is_cancelled=lambda: False).image
+
+    assert_differ_everywhere(larger().astype(int), larger(Reference(1.5)))
+
+
+def assert_differ_everywhere(one: Any, other: Any) -> None:
+    """In each of the four quarters."""
+    changed = np.abs(one - other).max(axis=2) > 0
     assert all(part.mean() > 0.5 for half in np.split(changed, 2) for part in np.split(half, 2, 1))
 
 
