@@ -53,6 +53,8 @@ def facts_of(
         blend=settings.blend,
         match_colors=settings.match_colors,
         upscale=settings.upscale,
+        scale=settings.scale,
+        detail=settings.detail,
         weights=tuple(weights),
         image_sha256=_sha256(snapshot.image),
         mask_sha256=_sha256(snapshot.mask),

@@ -46,16 +46,22 @@ class Plan:
         return self.content.extent != self.source.extent
 
 
-def make_plan(source: Bounds, target: Bounds, resolution: Resolution, latent_scale: int) -> Plan:
+def make_plan(
+    source: Bounds,
+    target: Bounds,
+    resolution: Resolution,
+    latent_scale: int,
+    share: float = 1.0,
+) -> Plan:
     """Choose the working size for a capture.
 
     A capture of less than (nearly) the native area is scaled up to it, one of more than `max_pixels`
     is scaled down to that; in between a document pixel is a working pixel. The aspect is kept to
     half a working pixel. The picture is padded, never stretched, to whole multiples, and its origin lies on
     the canvas's own grid of latents: at scale 1 a latent covers the same document pixels whatever
-    the capture.
+    the capture. `share`: of the size chosen so, each way.
     """
-    scale = _scale(source.width * source.height, resolution)
+    scale = share * _scale(source.width * source.height, resolution)
     x, width, origin_x = _axis(source.x, source.width, scale, resolution.multiple, latent_scale)
     y, height, origin_y = _axis(source.y, source.height, scale, resolution.multiple, latent_scale)
     content = Bounds(x, y, _scaled(source.width, scale), _scaled(source.height, scale))

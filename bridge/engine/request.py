@@ -24,7 +24,8 @@ class Settings:
     `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
     `upscale` is how many times as large the result is.
-    `detail` is the strength of the second pass over what is larger than the model likes.
+    `detail` is the strength of the second pass over what is larger than the model likes; `scale` what share of the size
+    it would choose, each way, the model works at.
     """
 
     preset: str
@@ -45,6 +46,7 @@ class Settings:
     match_colors: bool
     detail: float
     upscale: float = 1.0
+    scale: float = 1.0
 
     @property
     def loras(self) -> dict[str, float]:
@@ -109,8 +111,9 @@ def resolve(job: Job, preset: Preset) -> Settings:
         else request.guidance_rescale,
         blend=request.blend,
         match_colors=request.match_colors,
-        detail=preset.detail,
+        detail=preset.detail if request.detail is None else request.detail,
         upscale=request.upscale,
+        scale=request.scale,
     )
 
 

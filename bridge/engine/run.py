@@ -57,7 +57,7 @@ class Run:
         self._layout: Layout | None = None
         if most_pixels is not None:
             resolution = replace(resolution, max_pixels=most_pixels)
-        self.plan: Plan = make_plan(source, target, resolution, model.latent_scale)
+        self.plan: Plan = make_plan(source, target, resolution, model.latent_scale, settings.scale)
         if most_pixels is not None:
             side = resolution.native // model.latent_scale
             self._layout = make_layout(*_latents(self.plan, model.latent_scale), side)

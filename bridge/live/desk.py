@@ -1,17 +1,20 @@
 """Newest wins: of each client at most one live picture is being made and one waits. No IO.
 
 What waits is not a picture of the canvas but the wish for one: it is taken from the mirror when its turn comes, so
-it is never out of date by then.
+it is never out of date by then. On a slow machine a picture is made with less work (`economy`); the full one is then
+owed, and made once nothing has changed for a while and nobody waits.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from bridge.live.economy import FULL, REST_SECONDS, Economy, Effort
 from krita_plugin.krita_bridge.wire import messages
 from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, Tensor, join
 from krita_plugin.krita_bridge.wire.messages import (
@@ -20,9 +23,9 @@ from krita_plugin.krita_bridge.wire.messages import (
     JobState,
     LivePicture,
     LiveUpdate,
+    PaintRequest,
     Result,
     ServerMessage,
-    Submit,
 )
 
 
@@ -32,7 +35,7 @@ class Source(Protocol):
     @property
     def latest(self) -> LiveUpdate: ...
 
-    def order(self, job: str) -> tuple[Submit, Sequence[Buffer]]: ...
+    def order(self, job: str, request: PaintRequest) -> Sequence[Buffer]: ...
 
 
 class Audience(Protocol):
@@ -45,26 +48,37 @@ class Audience(Protocol):
 
 @dataclass(frozen=True)
 class _Wish:
+    """`full_from`: the time from which the full picture is owed; None: whatever can be made quickly."""
+
     source: Source
     by: Audience
+    full_from: float | None = None
 
 
 @dataclass
 class _Run:
-    """A picture that the worker paints. `wanted`: somebody will look at it."""
+    """A picture that the worker paints. `wanted`: somebody will look at it. `began`: when, once it has."""
 
     client: str
     job: str
     update: LiveUpdate
+    effort: Effort
     wish: _Wish
+    began: float | None = None
     cancelled: bool = False
     wanted: bool = True
+
+    @property
+    def is_full(self) -> bool:
+        return self.effort.of(self.update.request) == self.update.request
 
 
 class LiveDesk:
     """The live pictures of all clients. Clients take turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._economy = Economy()
         self._waiting: OrderedDict[str, _Wish] = OrderedDict()
         self._run: _Run | None = None
 
@@ -75,7 +89,9 @@ class LiveDesk:
 
     def want(self, client: str, source: Source, by: Audience) -> str:
         """The canvas has changed. Returns the job that is out of date now and should be cancelled; empty for none."""
-        self._waiting[client] = _Wish(source, by)
+        before, self._waiting[client] = self._waiting.get(client), _Wish(source, by)
+        if before is not None and before.full_from is not None:
+            self._waiting.move_to_end(client)  # what was owed kept no place in the queue
         run = self._run
         return self._cancel(run) if run is not None and run.client == client else ""
 
@@ -101,14 +117,26 @@ class LiveDesk:
         return self._cancel(run)
 
     def take(self) -> Sequence[Buffer] | None:
-        """Begin the next picture; returns its frame for the worker, None when nobody waits."""
-        if not self._waiting:
+        """Begin the next picture; returns its frame for the worker, None when there is none to be made now."""
+        client = self._next()
+        if client is None or self._seconds_until(self._waiting[client]) > 0:
             return None
-        client, wish = self._waiting.popitem(last=False)
+        wish = self._waiting.pop(client)
+        update = wish.source.latest
+        effort = self._economy.choose(update) if wish.full_from is None else FULL
         job = f"live-{uuid.uuid4().hex}"
-        self._run = _Run(client, job, wish.source.latest, wish)
-        _, payload = wish.source.order(job)
-        return payload
+        self._run = _Run(client, job, update, effort, wish)
+        return wish.source.order(job, effort.of(update.request))
+
+    def pause(self) -> float | None:
+        """After `take` gave nothing: seconds until it should be asked again; None: when something happens."""
+        client = self._next()
+        return None if client is None else self._seconds_until(self._waiting[client])
+
+    def painting_began(self) -> None:
+        """The worker has all it needs for `job`: from now on the time counts."""
+        assert self._run is not None
+        self._run.began = self._clock()
 
     def worker_said(self, message: messages.Message, frame: Frame) -> bool:
         """News of `job`; returns whether the worker has let go of it."""
@@ -118,11 +146,30 @@ class LiveDesk:
             return False
         self._run = None
         if isinstance(message, Result):
+            self._economy.took(run.update, run.effort, message.facts.seconds)
+            if self._waiting.get(run.client) is run.wish:
+                del self._waiting[run.client]  # it was done before it could make way
             if run.wanted:
-                run.wish.by.put_live_picture(_picture(run.update, message, frame))
+                run.wish.by.put_live_picture(_picture(run, message, frame))
+                self._owe(run)
         elif message.state is JobState.FAILED:
             self._fail(run, message)
+        elif run.began is not None:
+            self._economy.outlasted(run.update, run.effort, self._clock() - run.began)
         return True
+
+    def _owe(self, run: _Run) -> None:
+        """The full picture of what was just painted with less work, unless there is something newer to paint."""
+        if not run.is_full and run.client not in self._waiting:
+            due = self._clock() + REST_SECONDS
+            self._waiting[run.client] = replace(run.wish, full_from=due)
+
+    def _next(self) -> str | None:
+        """Whose turn it is: in order of coming, but who is owed a full picture after those who have none yet."""
+        return min(self._waiting, key=lambda c: self._waiting[c].full_from or 0.0, default=None)
+
+    def _seconds_until(self, wish: _Wish) -> float:
+        return 0.0 if wish.full_from is None else max(0.0, wish.full_from - self._clock())
 
     def worker_died(self, sentence: str, hint: str, code: str) -> None:
         """What was being painted may be why: it is not tried again by itself."""
@@ -148,8 +195,11 @@ class LiveDesk:
         return run.job
 
 
-def _picture(update: LiveUpdate, result: Result, frame: Frame) -> bytes:
+def _picture(run: _Run, result: Result, frame: Frame) -> bytes:
     """The worker's result as the frame that the client gets."""
-    message = LivePicture(update.live, update.revision, result.bounds, result.canvas, result.facts)
+    update, full = run.update, run.is_full
+    message = LivePicture(
+        update.live, update.revision, result.bounds, result.canvas, result.facts, full
+    )
     tensors: dict[str, Tensor] = {messages.IMAGE: frame.tensors[messages.IMAGE]}
     return join(Frame(messages.dumps(message), tensors))

@@ -13,7 +13,13 @@ from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire import frames, messages, tiles
 from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds
-from krita_plugin.krita_bridge.wire.messages import IMAGE, MASK, LiveUpdate, Submit
+from krita_plugin.krita_bridge.wire.messages import (
+    IMAGE,
+    MASK,
+    LiveUpdate,
+    PaintRequest,
+    Submit,
+)
 
 _PIXEL_BYTES = {IMAGE: 4, MASK: 1}
 
@@ -99,14 +105,14 @@ class Mirror:
             raise Drift
         self._update = replace(update, image_tiles=(), mask_tiles=())
 
-    def order(self, job: str) -> tuple[Submit, Sequence[Buffer]]:
-        """The copy as it is now as a job for the worker: its Submit, and the frame with the pixels."""
+    def order(self, job: str, request: PaintRequest) -> Sequence[Buffer]:
+        """`request` of the copy as it is now, as a job for the worker: the frame with its Submit and the pixels."""
         update, height, width = self.latest, self.latest.bounds.height, self.latest.bounds.width
-        submit = Submit(job, update.request, update.canvas, update.bounds, previews=False)
+        submit = Submit(job, request, update.canvas, update.bounds, previews=False)
         shapes = {IMAGE: (height, width, 4), MASK: (height, width)}
         # Copied: the next update may come while the worker's pipe still takes this one.
         tensors = {n: Tensor(shapes[n], bytes(plane.data)) for n, plane in self._planes.items()}
-        return submit, frames.encode(Frame(messages.dumps(submit), tensors))
+        return frames.encode(Frame(messages.dumps(submit), tensors))
 
     def _begin(self, update: LiveUpdate) -> None:
         wanted = {IMAGE: update.has_image, MASK: update.has_mask}

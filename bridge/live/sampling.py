@@ -1,4 +1,4 @@
-"""How a preset samples while live painting is on: few steps."""
+"""How a preset samples while live painting is on: few steps, and one pass."""
 
 from __future__ import annotations
 
@@ -22,4 +22,5 @@ class LiveSampling:
             steps=self.steps if request.steps is None else request.steps,
             guidance=self.guidance if request.guidance is None else request.guidance,
             scheduler=request.scheduler or self.scheduler,
+            detail=0.0,  # a second pass takes as long as for a picture that is to stay
         )

@@ -91,6 +91,7 @@ class Dispatcher:
         self._watchers: list[Outbox] = []
         self._running: _Record | None = None
         self._live = LiveDesk()
+        self._due: asyncio.TimerHandle | None = None
         self._worker_ready = False
         self._gave_up = False
         self._saving: set[asyncio.Task[None]] = set()
@@ -245,8 +246,10 @@ class Dispatcher:
 
     def worker_said(self, message: Message, frame: Frame, data: bytes) -> None:
         if isinstance(message, EngineStatus):
-            # That a live picture is being painted is told by the picture: several times a second it would flicker.
-            if not (self._live.job and message.state is EngineState.BUSY):
+            if self._live.job and message.state is EngineState.BUSY:
+                # Told by the picture itself: several times a second the status would flicker.
+                self._live.painting_began()
+            else:
                 self._set_status(message)
             if message.state in (EngineState.READY, EngineState.FAILED):
                 self._worker_ready = True
@@ -322,9 +325,7 @@ class Dispatcher:
             return
         key = self._queue.take()
         if key is None:
-            live = self._live.take()
-            if live is not None:
-                self._worker.send(live)
+            self._dispatch_live(self._worker)
             return
         record = self._records[key]
         record.state = after(record.state, Event.START)
@@ -333,6 +334,16 @@ class Dispatcher:
         self._worker.send(record.payload)
         for position, waiting in enumerate((key, *self._queue.order())):
             self._records[waiting].tell_position(position)
+
+    def _dispatch_live(self, worker: Supervisor) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        frame = self._live.take()
+        if frame is not None:
+            worker.send(frame)
+        elif (seconds := self._live.pause()) is not None:
+            self._due = asyncio.get_running_loop().call_later(seconds, self._dispatch)
 
     # ---- ends
 

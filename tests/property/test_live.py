@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,10 +105,11 @@ class Studio:
         self.painted = 0
         self.jobs = 0
         self.ended_jobs: list[str] = []
+        self.seconds = 0.1
 
     def aim(self, area: int, seed: int, mask: bool = True) -> Wanted:
         plan = Plan(CANVAS, AREAS[area], reads_image=True, reads_mask=mask)
-        return Wanted("document", plan, PaintRequest("a lake", seed=seed))
+        return Wanted("document", plan, PaintRequest("a lake", seed=seed, steps=8))
 
     # ---- follow.Link: over the wire and into the bridge, as session.py does it
 
@@ -151,7 +154,8 @@ class Studio:
             tensors: Mapping[str, Tensor] = {}
             self.ended_jobs.append(job.job)
         else:
-            message = Result(job.job, job.bounds, job.canvas, FACTS, "")
+            facts = replace(FACTS, seconds=self.seconds)
+            message = Result(job.job, job.bounds, job.canvas, facts, "")
             tensors = {"image": self.worker.frame.tensors["image"]}
             self.painted += 1
         frame = Frame(messages.dumps(message), tensors)
@@ -244,7 +248,7 @@ async def happen(studio: Studio, what: tuple[object, ...]) -> None:
     elif name == "reconnect":
         studio.follow.begin_anew()
     elif name == "seed":
-        request = PaintRequest("a lake", seed=studio.wanted.request.seed + 1)
+        request = replace(studio.wanted.request, seed=studio.wanted.request.seed + 1)
         studio.wanted = Wanted("document", studio.wanted.plan, request)
     elif name == "area":
         studio.wanted = studio.aim(int(str(numbers[0])), 0, mask=studio.now % 2 < 1)
@@ -362,5 +366,43 @@ def test_switched_off_nothing_is_painted_or_shown_any_more() -> None:
         studio.step()
         await studio.hear()
         assert studio.shown is None and studio.worker.job is None
+
+    in_studio(run)
+
+
+def test_on_a_slow_machine_the_full_picture_is_shown_once_the_pen_rests() -> None:
+    async def run(studio: Studio) -> None:
+        studio.seconds = 60.0
+        await studio.settle()
+        studio.canvas.image[5] = 9
+        studio.look()
+        assert studio.worker.job is not None and studio.worker.job.request.steps == 2
+        studio.step()
+        await studio.hear()
+        assert studio.shown is not None and not studio.shown[0].full
+        until = time.monotonic() + 90
+        while not studio.shown[0].full and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+            studio.look()
+            studio.step()
+            await studio.hear()
+        assert studio.shown[0].full and studio.shows_the_canvas()
+        assert studio.shown[0].revision == 2 == studio.updates
+
+    in_studio(run)
+
+
+def test_the_full_picture_of_a_place_that_was_left_is_not_shown() -> None:
+    async def run(studio: Studio) -> None:
+        await studio.settle()
+        assert studio.shown is not None
+        reduced = replace(studio.shown[0], revision=2, full=False)
+        studio.canvas.image[5] = 9
+        studio.look()
+        assert studio.follow.arrived(reduced)
+        assert not studio.follow.arrived(reduced)
+        studio.wanted = studio.aim(1, 0)
+        studio.look()
+        assert not studio.follow.arrived(replace(reduced, full=True))
 
     in_studio(run)

@@ -78,6 +78,7 @@ class Follow:
         self._base = 0
         self._complete = 0
         self._answered = 0
+        self._reduced = 0
         self._news_since: Optional[float] = None
         self._sent_since = 0.0
         self._changed_at = -ACTIVE_SECONDS
@@ -111,9 +112,12 @@ class Follow:
         return max(QUICK_SECONDS if busy else CALM_SECONDS, worked * REST_PER_LOOK)
 
     def arrived(self, picture: LivePicture) -> bool:
-        """Note a picture; returns whether it is one of this time and newer than the one before."""
-        if picture.live != self.live or picture.revision <= self._answered:
+        """Note a picture; returns whether it is one of this time and newer than the one before, or the full one of it."""
+        if picture.live != self.live:
             return False
+        if picture.revision <= self._answered:
+            return picture.full and picture.revision == self._reduced
+        self._reduced = 0 if picture.full else picture.revision
         self._answered = picture.revision
         now = self._clock()
         self._arrivals.append(now)
@@ -146,7 +150,7 @@ class Follow:
             return not same_request
         self._watch, self._key, self._base = Watch(wanted.plan), wanted.key, 0
         # What was sent of another place is not waited for.
-        self._answered = self._revision
+        self._answered, self._reduced = self._revision, 0
         return True
 
     def _is_answered(self) -> bool:

@@ -59,6 +59,8 @@ class PaintRequest:
     `match_colors`: shift what was painted by what the model did to the colours around the selection.
     `upscale`: the result is so many times as large, 1 to 8; `strength` then says how much the model may refine it.
     `controls` are added up where there are several, and so are `references`.
+    `scale`: the model works on a picture so many times as wide and high as it would choose, 0.25 to 1.
+    `detail`: strength, 0 to 1, of the second pass over what is larger than the model likes; 0 is none.
     """
 
     prompt: str
@@ -77,6 +79,8 @@ class PaintRequest:
     upscale: float = 1.0
     controls: Tuple[Control, ...] = ()
     references: Tuple[Reference, ...] = ()
+    scale: float = 1.0
+    detail: Optional[float] = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -94,6 +98,11 @@ class PaintRequest:
         if self.guidance_rescale is not None:
             check_range("guidance rescale", self.guidance_rescale, 0.0, 1.0)
         check_range("upscale", self.upscale, 1.0, limits.MAX_UPSCALE)
+        check_range("scale", self.scale, limits.MIN_SCALE, 1.0)
+        if self.scale < 1 < self.upscale:
+            raise MessageError("A job cannot both upscale and paint smaller: choose one.")
+        if self.detail is not None:
+            check_range("detail", self.detail, 0.0, 1.0)
         if len(self.controls) > limits.MAX_CONTROLS:
             raise MessageError(f"There are more than {limits.MAX_CONTROLS} controls: use fewer.")
         if len(self.references) > limits.MAX_REFERENCES:
@@ -165,6 +174,8 @@ class ResultFacts:
     upscale: float = 1.0
     controls: Tuple[UsedControl, ...] = ()
     references: Tuple[UsedReference, ...] = ()
+    scale: float = 1.0
+    detail: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -451,13 +462,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class LivePicture:
-    """The picture of a live update. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected."""
+    """The picture of a live update. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected.
+
+    `full` False: the machine is slow, so this one has fewer steps (`facts.steps`) or was painted smaller
+    (`facts.scale`) than was asked for; once nothing changes any more, the full one of the same revision follows.
+    """
 
     live: str
     revision: int
     bounds: Bounds
     canvas: Extent
     facts: ResultFacts
+    full: bool = True
 
 
 @dataclass(frozen=True)

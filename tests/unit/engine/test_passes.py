@@ -164,3 +164,25 @@ def test_every_kind_of_model_paints_in_tiles(kind: str) -> None:
     painting = paint(engine_of(model, 0.5, guidance=3.0), snapshot())
     assert (painting.facts.width, painting.facts.height) == (SIDE, SIDE)
     assert painting.image[..., :3].std() > 0
+
+
+@pytest.mark.parametrize("side", [64, 96, 192])
+def test_a_scale_makes_what_the_model_works_on_smaller_and_the_result_is_of_the_same_size(
+    side: int,
+) -> None:
+    recording = Recording()
+    painting = paint(engine_of(recording.model, 0.0), snapshot(side), scale=1.0)
+    half = paint(engine_of(recording.model, 0.0), snapshot(side), scale=0.75)
+    (whole_side, _), (less, _) = recording.sizes[0], recording.sizes[-1]
+    assert less == max(8, round(whole_side * 0.75))
+    assert (half.image.shape, half.bounds) == (painting.image.shape, painting.bounds)
+    assert (half.facts.scale, half.facts.width) == (0.75, less * 8)
+    assert np.array_equal(half.image[..., 3], painting.image[..., 3])
+
+
+def test_a_request_says_whether_there_is_a_second_pass() -> None:
+    recording = Recording()
+    painting = paint(engine_of(recording.model, 0.5), snapshot(), detail=0.0)
+    assert recording.sizes == [(12, 12)] * 4 and painting.facts.detail == 0.0
+    painting = paint(engine_of(recording.model, 0.0), snapshot(), detail=0.5)
+    assert len(recording.sizes) > 8 and painting.facts.detail == 0.5

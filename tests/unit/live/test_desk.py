@@ -1,12 +1,14 @@
-"""Newest wins, clients take turns, and what failed is not tried again."""
+"""Newest wins, clients take turns, what failed is not tried again, and a slow machine owes the full picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from bridge.live.desk import LiveDesk
+from bridge.live.economy import EFFORTS, FULL, REST_SECONDS, TARGET_SECONDS
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
@@ -36,17 +38,18 @@ class Painter:
         self.name, self.revision = name, 0
         self.told: list[ServerMessage] = []
         self.pictures: list[int] = []
+        self.full: list[bool] = []
 
     @property
     def latest(self) -> LiveUpdate:
-        request = PaintRequest(self.name)
+        request = PaintRequest(self.name, steps=8)
         return LiveUpdate(
             self.name, self.revision, self.revision - 1, request, CANVAS, AREA, False, False, (), (), ""
         )  # fmt: skip
 
-    def order(self, job: str) -> tuple[Submit, Sequence[Buffer]]:
-        submit = Submit(job, self.latest.request, CANVAS, AREA)
-        return submit, frames.encode(Frame(messages.dumps(submit), {}))
+    def order(self, job: str, request: PaintRequest) -> Sequence[Buffer]:
+        submit = Submit(job, request, CANVAS, AREA)
+        return frames.encode(Frame(messages.dumps(submit), {}))
 
     def edit(self, desk: LiveDesk) -> str:
         self.revision += 1
@@ -59,10 +62,28 @@ class Painter:
         message = messages.loads(frames.decode(data).message)
         assert isinstance(message, LivePicture)
         self.pictures.append(message.revision)
+        self.full.append(message.full)
 
 
-def finish(desk: LiveDesk) -> None:
-    assert desk.worker_said(Result(desk.job, AREA, CANVAS, FACTS, ""), Frame("", IMAGE))
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def finish(desk: LiveDesk, seconds: float = 0.1) -> None:
+    facts = replace(FACTS, seconds=seconds)
+    assert desk.worker_said(Result(desk.job, AREA, CANVAS, facts, ""), Frame("", IMAGE))
+
+
+def asked(payload: Sequence[Buffer] | None) -> PaintRequest:
+    """The request that the worker was given."""
+    assert payload is not None
+    submit = messages.loads(frames.decode(b"".join(payload)).message)
+    assert isinstance(submit, Submit)
+    return submit.request
 
 
 def end(desk: LiveDesk, state: JobState) -> None:
@@ -72,8 +93,13 @@ def end(desk: LiveDesk, state: JobState) -> None:
 
 
 @pytest.fixture
-def desk() -> LiveDesk:
-    return LiveDesk()
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def desk(clock: Clock) -> LiveDesk:
+    return LiveDesk(clock)
 
 
 @pytest.fixture
@@ -199,3 +225,142 @@ def test_an_old_connection_that_goes_leaves_the_new_ones_wishes_alone(desk: Live
     assert desk.stop("anna", old) == ""
     finish(desk)
     assert new.pictures == [1]
+
+
+SLOW = 100 * TARGET_SECONDS
+
+
+def paint_reduced(desk: LiveDesk, painter: Painter) -> None:
+    """A picture so slow that the next one is painted with less work; that one too."""
+    for _ in range(2):
+        painter.edit(desk)
+        desk.take()
+        finish(desk, SLOW)
+    assert painter.full == [True, False]
+
+
+def test_on_a_slow_machine_the_full_picture_follows_once_the_pen_rests(
+    desk: LiveDesk, anna: Painter, clock: Clock
+) -> None:
+    paint_reduced(desk, anna)
+    assert desk.take() is None
+    assert desk.pause() == pytest.approx(REST_SECONDS)
+    clock.now += REST_SECONDS
+    assert desk.pause() == 0
+    assert asked(desk.take()) == anna.latest.request
+    finish(desk, SLOW)
+    assert anna.pictures == [1, 2, 2] and anna.full == [True, False, True]
+    clock.now += 9
+    assert desk.take() is None and desk.pause() is None
+
+
+def test_on_a_slow_machine_the_worker_is_asked_for_less(desk: LiveDesk, anna: Painter) -> None:
+    anna.edit(desk)
+    assert asked(desk.take()) == FULL.of(anna.latest.request)
+    finish(desk, SLOW)
+    anna.edit(desk)
+    assert asked(desk.take()) == EFFORTS[-1].of(anna.latest.request)
+
+
+def test_a_fast_machine_owes_nothing(desk: LiveDesk, anna: Painter, clock: Clock) -> None:
+    anna.edit(desk)
+    desk.take()
+    finish(desk, TARGET_SECONDS / 2)
+    clock.now += 9
+    assert anna.full == [True] and desk.take() is None and desk.pause() is None
+
+
+def test_an_edit_before_the_pen_has_rested_leaves_the_full_picture_out(
+    desk: LiveDesk, anna: Painter, clock: Clock
+) -> None:
+    paint_reduced(desk, anna)
+    clock.now += REST_SECONDS / 2
+    anna.edit(desk)
+    desk.take()
+    finish(desk, SLOW)
+    clock.now += REST_SECONDS
+    desk.take()
+    finish(desk, SLOW)
+    assert list(zip(anna.pictures, anna.full, strict=True))[2:] == [(3, False), (3, True)]
+
+
+def test_an_edit_has_the_full_picture_in_the_making_cancelled(
+    desk: LiveDesk, anna: Painter, clock: Clock
+) -> None:
+    paint_reduced(desk, anna)
+    clock.now += REST_SECONDS
+    desk.take()
+    assert anna.edit(desk) == desk.job
+    end(desk, JobState.CANCELLED)
+    assert asked(desk.take()).steps == EFFORTS[-1].of(anna.latest.request).steps
+
+
+def test_an_edit_of_another_painter_goes_before_a_full_picture(
+    desk: LiveDesk, anna: Painter, berta: Painter, clock: Clock
+) -> None:
+    paint_reduced(desk, anna)
+    clock.now += REST_SECONDS
+    berta.edit(desk)
+    assert asked(desk.take()).prompt == "berta"
+    finish(desk)
+    assert asked(desk.take()).prompt == "anna"
+
+
+def test_who_was_owed_a_full_picture_and_edits_waits_behind_those_who_waited(
+    desk: LiveDesk, anna: Painter, berta: Painter
+) -> None:
+    paint_reduced(desk, anna)
+    berta.edit(desk)
+    anna.edit(desk)
+    assert asked(desk.take()).prompt == "berta"
+
+
+def test_a_full_picture_that_made_way_is_still_full(
+    desk: LiveDesk, anna: Painter, clock: Clock
+) -> None:
+    paint_reduced(desk, anna)
+    clock.now += REST_SECONDS
+    desk.take()
+    assert desk.yield_()
+    end(desk, JobState.CANCELLED)
+    assert asked(desk.take()) == anna.latest.request
+
+
+def test_a_picture_that_was_done_before_it_could_make_way_is_not_painted_again(
+    desk: LiveDesk, anna: Painter
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    desk.yield_()
+    finish(desk)
+    assert anna.pictures == [1] and desk.take() is None
+
+
+def test_switched_off_no_full_picture_is_owed(desk: LiveDesk, anna: Painter, clock: Clock) -> None:
+    paint_reduced(desk, anna)
+    desk.stop("anna", anna)
+    clock.now += REST_SECONDS
+    assert desk.take() is None and desk.pause() is None
+
+
+def test_a_picture_given_up_late_tells_that_the_machine_is_slow(
+    desk: LiveDesk, anna: Painter, clock: Clock
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    desk.painting_began()
+    clock.now += SLOW
+    anna.edit(desk)
+    end(desk, JobState.CANCELLED)
+    assert asked(desk.take()) == EFFORTS[-1].of(anna.latest.request)
+
+
+def test_a_model_that_takes_long_to_load_is_no_slow_machine(
+    desk: LiveDesk, anna: Painter, clock: Clock
+) -> None:
+    anna.edit(desk)
+    desk.take()
+    clock.now += SLOW  # loading
+    anna.edit(desk)
+    end(desk, JobState.CANCELLED)
+    assert asked(desk.take()) == anna.latest.request
