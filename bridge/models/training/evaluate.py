@@ -59,6 +59,7 @@ def evaluate(folder: Path, count: int) -> Results:
         *edits.strengths(pipe, min(count, 16), native),
         *obey.shapes(pipe, few, large),
         *edits.inpainting(pipe, few, large),
+        *edits.sizes(folder, count),
     ]
     figures = [
         *hearing.hearing(pipe, 3 * count),
