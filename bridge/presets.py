@@ -34,6 +34,9 @@ _MIN_NATIVE, _MAX_NATIVE = 64, 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
+_INSIDE = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*){0,9}", re.ASCII)
+"""A path in a repository, which cannot lead out of it."""
+
 _VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
 
 
@@ -95,7 +98,7 @@ class HubModel(_Source):
 
 
 @dataclass(frozen=True)
-class IpAdapterSource:
+class IpAdapterFiles:
     """What reference images need: an adapter's .safetensors file, and the folder of its image encoder in the layout of
     transformers (`config.json`, `model.safetensors`)."""
 
@@ -103,6 +106,17 @@ class IpAdapterSource:
     image_encoder: Path
 
 
+@dataclass(frozen=True)
+class IpAdapterOnHub:
+    """The same in a repository of the hub; `file` and `image_encoder` are paths in it."""
+
+    repository: str
+    revision: str
+    file: str
+    image_encoder: str
+
+
+IpAdapterSource = IpAdapterFiles | IpAdapterOnHub
 ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
 PartFolder = ModelFolder | HubModel
 PartSource = ModelFolder | ModelFile | HubModel
@@ -253,7 +267,12 @@ def _read_ip_adapter(top: Table, base: Path) -> IpAdapterSource | None:
     if "ip_adapter" not in top:
         return None
     table = top.table("ip_adapter")
-    source = IpAdapterSource(table.path("file", base), table.path("image_encoder", base))
+    source: IpAdapterSource
+    if "repo" in table:
+        inside = (table.matching(key, _INSIDE) for key in ("file", "image_encoder"))
+        source = IpAdapterOnHub(*_read_repository(table), *inside)
+    else:
+        source = IpAdapterFiles(table.path("file", base), table.path("image_encoder", base))
     table.refuse_unknown_keys()
     return source
 
@@ -298,15 +317,17 @@ def _read_part(table: Table, base: Path, kinds: Sequence[str]) -> PartSource:
 
 
 def _read_hub(table: Table, vae: Path | None = None) -> HubModel:
+    repository, revision = _read_repository(table)
+    variant = table.optional_matching("variant", _VARIANT)
+    return HubModel(repository, revision, variant, vae=vae)
+
+
+def _read_repository(table: Table) -> tuple[str, str]:
+    """Its name and the revision."""
     repository = table.matching("repo", _REPOSITORY)
     if ".." in repository:
         raise table.error("repo", "is not of the form owner/name")
-    return HubModel(
-        repository=repository,
-        revision=table.matching("revision", _REVISION, "main"),
-        variant=table.optional_matching("variant", _VARIANT),
-        vae=vae,
-    )
+    return repository, table.matching("revision", _REVISION, "main")
 
 
 def _read_source(table: Table, base: Path) -> ModelSource:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from bridge.presets import IpAdapterSource
+from bridge.presets import IpAdapterFiles
 
 Tensors = dict[str, torch.Tensor]
 WIDTH, EMBEDDING, HEAD, TOKENS, DEPTH = 32, 24, 64, 5, 4
@@ -59,9 +59,9 @@ def make_adapter(path: Path, unet: Any, kind: str = "plain", *, seed: int = 0) -
     return path
 
 
-def make_source(folder: Path, unet: Any, kind: str = "plain", *, seed: int = 0) -> IpAdapterSource:
+def make_source(folder: Path, unet: Any, kind: str = "plain", *, seed: int = 0) -> IpAdapterFiles:
     """Both, in `folder`."""
-    return IpAdapterSource(
+    return IpAdapterFiles(
         make_adapter(folder / f"{kind}.safetensors", unet, kind, seed=seed),
         make_image_encoder(folder / "image_encoder"),
     )

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from bridge.engine.heard import is_heard, is_on
 from bridge.engine.prompt import Prompt
 from bridge.engine.types import ImageU8
 from bridge.errors import BridgeError, Code
+from bridge.models import hub
 from bridge.models.families import SDXL
 from bridge.models.hashing import HashCache
 from bridge.models.ip_adapter import IpAdapter, cross_attentions, read_ip_adapter
@@ -130,10 +132,11 @@ class References:
                 "Add a table [ip_adapter] with “file” and “image_encoder” to it, or leave the references out.",
             )
         if self._adapter is None or self._source != source:
-            on_progress(0.0, f"Loading the IP-Adapter {source.file.stem}.")
+            on_progress(0.0, f"Loading the IP-Adapter {PurePath(source.file).stem}.")
             self._adapter = None  # it makes room first
             self._tokens.clear()
-            self._adapter, self._source = read_ip_adapter(source, self._model, self._hashes), source
+            files = hub.find_ip_adapter(source, on_progress)
+            self._adapter, self._source = read_ip_adapter(files, self._model, self._hashes), source
         return self._adapter
 
     def _scales(self, reference: Reference) -> dict[str, float]:

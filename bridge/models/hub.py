@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, weights
-from bridge.presets import HubModel, PartFolder
+from bridge.presets import HubModel, IpAdapterFiles, IpAdapterSource, PartFolder
 
 OnProgress = Callable[[float, str], None]
 
@@ -52,6 +52,37 @@ def fetch_part(source: HubModel, name: str, on_progress: OnProgress) -> Path:
 def find_part(source: PartFolder, name: str, on_progress: OnProgress) -> Path:
     """The folder of such a network, fetched where it is on the hub. Raises BridgeError as `fetch`."""
     return fetch_part(source, name, on_progress) if isinstance(source, HubModel) else source.path
+
+
+def find_ip_adapter(source: IpAdapterSource, on_progress: OnProgress) -> IpAdapterFiles:
+    """An IP-Adapter's files, fetched where they are on the hub and the cache does not hold them all. Raises BridgeError
+    as `fetch`."""
+    if isinstance(source, IpAdapterFiles):
+        return source
+    encoder = source.image_encoder
+    wanted = [source.file, f"{encoder}/config.json", f"{encoder}/model{weights.SUFFIX}"]
+
+    def choose(sizes: Mapping[str, int], repository: HubModel) -> list[str]:
+        if not source.file.endswith(weights.SUFFIX):
+            raise weights.unsafe(Path(source.repository) / source.file)
+        absent = [name for name in wanted if name not in sizes]
+        if absent:
+            raise BridgeError(
+                Code.MODEL_MISSING,
+                f"The repository {repository.repository} of the hub has no file {absent[0]}.",
+                "Correct “file” or “image_encoder” under [ip_adapter] in the preset.",
+            )
+        return wanted
+
+    def inspect(root: Path) -> None:
+        for name in wanted:
+            if not (root / name).is_file():
+                raise weights.missing(root / name)
+
+    repository = HubModel(source.repository, source.revision)
+    cached = _find_cached(repository, source.file, inspect)
+    root = cached or _fetch(repository, choose, on_progress)
+    return IpAdapterFiles(root / source.file, root / encoder)
 
 
 def _fetch(

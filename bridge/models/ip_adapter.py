@@ -31,7 +31,7 @@ from bridge.models.folder_loader import load_component
 from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel
 from bridge.models.parts import finished, reading
-from bridge.presets import IpAdapterSource
+from bridge.presets import IpAdapterFiles
 
 _PROJECTION, _ATTENTION = "image_proj", "ip_adapter"
 _READABLE = ("proj.weight", "proj.3.weight", "latents")
@@ -109,7 +109,7 @@ class _Carrier(IPAdapterMixin):  # type: ignore[misc]
         self.unet = unet
 
 
-def read_ip_adapter(source: IpAdapterSource, model: LoadedModel, hashes: HashCache) -> IpAdapter:
+def read_ip_adapter(source: IpAdapterFiles, model: LoadedModel, hashes: HashCache) -> IpAdapter:
     """The adapter and its image encoder, for `model`.
 
     Raises BridgeError: as `weights.read_header` for both; BAD_INPUT for a file of another kind, or made for another

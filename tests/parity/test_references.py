@@ -19,7 +19,7 @@ from bridge.engine.schedule import make_schedule
 from bridge.engine.types import ImageU8
 from bridge.models.hashing import HashCache
 from bridge.models.loaded import LoadedModel
-from bridge.presets import IpAdapterSource
+from bridge.presets import IpAdapterFiles
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
 from tests.fake_models import preset, tiny_folder
 from tests.parity.test_control import a_map, hint, nets
@@ -50,7 +50,7 @@ def photo(seed: int) -> ImageU8:
     return picture
 
 
-def with_adapter(made: Any, source: IpAdapterSource, scales: list[Any], dtype: torch.dtype) -> Any:
+def with_adapter(made: Any, source: IpAdapterFiles, scales: list[Any], dtype: torch.dtype) -> Any:
     """The pipeline with one copy of the adapter for each of `scales`."""
     encoder = CLIPVisionModelWithProjection.from_pretrained(source.image_encoder, dtype=dtype)
     side = encoder.config.image_size
@@ -70,7 +70,7 @@ def pictures(*given: ImageU8) -> list[Image.Image]:
 
 def run_with(
     model: LoadedModel,
-    source: IpAdapterSource,
+    source: IpAdapterFiles,
     references: list[Reference],
     given: list[ImageU8],
     *arguments: Any,

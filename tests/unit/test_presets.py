@@ -16,7 +16,8 @@ from bridge.presets import (
     DETAIL,
     EmbeddedModel,
     HubModel,
-    IpAdapterSource,
+    IpAdapterFiles,
+    IpAdapterOnHub,
     ModelFile,
     ModelFolder,
     load_presets,
@@ -100,10 +101,23 @@ def test_an_ip_adapter_is_named_by_its_table(tmp_path: Path) -> None:
     assert read_preset(write(tmp_path)).ip_adapter is None
     text = GOOD + '[ip_adapter]\nfile = "a.safetensors"\nimage_encoder = "/models/encoder"\n'
     found = read_preset(write(tmp_path, text)).ip_adapter
-    assert found == IpAdapterSource(tmp_path / "a.safetensors", Path("/models/encoder"))
-    for mistake in ("[ip_adapter]", '[ip_adapter]\nfile = "a"', f'{text}scale = "1"'):
+    assert found == IpAdapterFiles(tmp_path / "a.safetensors", Path("/models/encoder"))
+    for mistake in ("", 'file = "a"', 'file = "a"\nimage_encoder = "b"\nscale = "1"'):
         with pytest.raises(BridgeError, match="ip_adapter"):
-            read_preset(write(tmp_path, mistake if mistake.startswith(GOOD) else GOOD + mistake))
+            read_preset(write(tmp_path, f"{GOOD}[ip_adapter]\n{mistake}"))
+
+
+def test_an_ip_adapter_may_lie_on_the_hub(tmp_path: Path) -> None:
+    table = '[ip_adapter]\nrepo = "a/b"\nfile = "m/x.safetensors"\nimage_encoder = "m/e"\n'
+    found = read_preset(write(tmp_path, GOOD + table)).ip_adapter
+    assert found == IpAdapterOnHub("a/b", "main", "m/x.safetensors", "m/e")
+    found = read_preset(write(tmp_path, f'{GOOD}{table}revision = "v2"')).ip_adapter
+    assert found == IpAdapterOnHub("a/b", "v2", "m/x.safetensors", "m/e")
+    for outside in ("../x", "/x", "m/../../x", "~/x", "m//x", "*", ""):
+        with pytest.raises(BridgeError, match=r"ip_adapter\.file"):
+            read_preset(write(tmp_path, GOOD + table.replace("m/x.safetensors", outside)))
+    with pytest.raises(BridgeError, match=r"ip_adapter\.variant"):
+        read_preset(write(tmp_path, f'{GOOD}{table}variant = "fp16"'))
 
 
 @pytest.mark.parametrize(
@@ -275,6 +289,12 @@ def test_a_mistake_in_a_control_is_named(lines: str, key: str, tmp_path: Path) -
     with pytest.raises(BridgeError) as raised:
         read_preset(write(tmp_path, GOOD + lines))
     assert f"“{key}”" in raised.value.message
+
+
+def test_every_packaged_preset_of_the_hub_can_take_references() -> None:
+    found = {p.name: p for p in load_presets().values() if isinstance(p.model, HubModel)}
+    assert found
+    assert all(isinstance(p.ip_adapter, IpAdapterOnHub) for p in found.values())
 
 
 def test_every_packaged_preset_of_the_hub_can_take_depth_from_a_picture() -> None:

@@ -18,7 +18,7 @@ from bridge.errors import BridgeError, Code
 from bridge.models import ip_adapter
 from bridge.models.load import load
 from bridge.models.loaded import LoadedModel
-from bridge.presets import IpAdapterSource, ModelFolder
+from bridge.presets import IpAdapterFiles, ModelFolder
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest, WeightsKind
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode, UsedReference
@@ -43,11 +43,11 @@ def model(tmp_path: Path) -> LoadedModel:
 
 
 @pytest.fixture
-def source(model: LoadedModel, tmp_path: Path) -> IpAdapterSource:
+def source(model: LoadedModel, tmp_path: Path) -> IpAdapterFiles:
     return make_source(tmp_path / "adapter", model.unet, "plus")
 
 
-def engine_of(model: LoadedModel, home: Path, source: IpAdapterSource | None) -> Engine:
+def engine_of(model: LoadedModel, home: Path, source: IpAdapterFiles | None) -> Engine:
     presets = {"embedded": preset("embedded", steps=2, guidance=3.0, ip_adapter=source)}
     return Engine(presets, device="cpu", home=home, load=lambda *_: model)
 
@@ -62,7 +62,7 @@ def paint(
 
 
 def test_a_reference_changes_its_picture_and_no_other(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine = engine_of(model, tmp_path, source)
     state = {name: each.clone() for name, each in model.unet.state_dict().items()}
@@ -82,7 +82,7 @@ def test_a_reference_changes_its_picture_and_no_other(
 
 
 def test_weight_0_is_as_if_it_were_not_there(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine = engine_of(model, tmp_path, source)
     none = (Reference(0.0), photo(1))
@@ -96,7 +96,7 @@ def test_weight_0_is_as_if_it_were_not_there(
 
 
 def test_it_is_heard_within_its_range_alone(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine = engine_of(model, tmp_path, source)
 
@@ -110,7 +110,7 @@ def test_it_is_heard_within_its_range_alone(
 
 
 def test_a_failed_job_leaves_nothing_behind(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine = engine_of(model, tmp_path, source)
     processors = dict(model.unet.attn_processors)
@@ -120,7 +120,7 @@ def test_a_failed_job_leaves_nothing_behind(
 
 
 def test_the_facts_say_what_was_seen_and_with_what(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     first, second = photo(0), photo(1)
     asked = [(Reference(0.4), first), (Reference(1.5, start=0.25, end=0.75), second)]
@@ -138,7 +138,7 @@ def test_the_facts_say_what_was_seen_and_with_what(
 
 
 def test_a_picture_is_read_once_and_the_adapter_when_it_is_first_needed(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded, seen = [], []
     real_load, real_tokens = ip_adapter.read_ip_adapter, ip_adapter.IpAdapter.tokens
@@ -166,7 +166,7 @@ def test_a_picture_is_read_once_and_the_adapter_when_it_is_first_needed(
 
 
 def test_what_is_transparent_is_white(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine = engine_of(model, tmp_path, source)
     clear, white = photo(), photo()
@@ -178,7 +178,7 @@ def test_what_is_transparent_is_white(
 
 
 def test_a_reference_reaches_every_tile_and_both_passes(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     presets = {"embedded": preset("embedded", steps=2, ip_adapter=source, detail=0.5)}
     engine = Engine(presets, device="cpu", home=tmp_path, load=lambda *_: model)
@@ -190,7 +190,7 @@ def test_a_reference_reaches_every_tile_and_both_passes(
 
 
 def test_a_reference_reaches_every_tile_of_a_larger_picture(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine, canvas = engine_of(model, tmp_path, source), Extent(SIDE, SIDE)
 
@@ -212,7 +212,7 @@ def assert_differ_everywhere(one: Any, other: Any) -> None:
 
 
 def test_loras_and_hypernetworks_work_beside_a_reference(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     updates = random_updates(model.unet, lambda name: name.endswith(("to_q", "to_k")))
     write(tmp_path / "loras" / "ink.safetensors", kohya("lora_unet_", updates))
@@ -239,7 +239,7 @@ def test_loras_and_hypernetworks_work_beside_a_reference(
 
 
 def test_a_job_is_prepared_with_what_its_references_need(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     engine, said = engine_of(model, tmp_path, source), list[str]()
 
@@ -267,7 +267,7 @@ def test_without_an_adapter_one_sentence_says_what_to_add(
 
 @pytest.mark.parametrize("mode", [ReferenceMode.STYLE, ReferenceMode.COMPOSITION])
 def test_style_alone_is_for_models_of_which_it_is_known_where_it_lies(
-    mode: ReferenceMode, model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    mode: ReferenceMode, model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     with pytest.raises(BridgeError, match=f"cannot take the {mode.value} alone") as caught:
         paint(engine_of(model, tmp_path, source), (Reference(1.0, mode), photo()))

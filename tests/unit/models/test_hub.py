@@ -7,16 +7,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 import torch
 
+from bridge.engine.reference import References
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, hub
+from bridge.models.hashing import HashCache
 from bridge.models.load import load
-from bridge.presets import HubModel, ModelFolder
+from bridge.presets import HubModel, IpAdapterOnHub, ModelFolder
+from krita_plugin.krita_bridge.wire.reference import Reference
+from tests.fake_models import preset
 from tests.hub_stand_in import COMMIT, HubStandIn, serving
 
 TINY = HubModel("tests/tiny")
@@ -231,6 +236,61 @@ def test_a_depth_estimator_comes_with_its_preprocessor(
         "model.safetensors",
         "preprocessor_config.json",
     ]
+
+
+@pytest.fixture
+def on_hub(stand_in: HubStandIn, sd15: Path, tmp_path: Path) -> IpAdapterOnHub:
+    """An adapter among others in a repository, with its encoder as a pickle too, as published."""
+    from tests.tiny_adapters import make_adapter, make_image_encoder
+
+    root, unet = tmp_path / "adapters", load(ModelFolder(sd15), "cpu").unet
+    make_adapter(root / "models" / "plain.safetensors", unet)
+    make_adapter(root / "models" / "plus.safetensors", unet, "plus")
+    encoder = make_image_encoder(root / "models" / "image_encoder")
+    (encoder / "pytorch_model.bin").write_bytes(b"\x80\x02.")
+    stand_in.repositories["tests/adapters"] = root
+    return IpAdapterOnHub(
+        "tests/adapters", "main", "models/plus.safetensors", "models/image_encoder"
+    )
+
+
+def test_an_ip_adapter_and_its_encoder_are_fetched_once(
+    stand_in: HubStandIn, on_hub: IpAdapterOnHub, sd15: Path, tmp_path: Path
+) -> None:
+    reports: list[str] = []
+    files = hub.find_ip_adapter(on_hub, lambda _, text: reports.append(text))
+    expected = ["image_encoder/config.json", "image_encoder/model.safetensors", "plus.safetensors"]
+    assert sorted(stand_in.fetched) == [f"models/{name}" for name in expected]
+    assert all("tests/adapters" in text for text in reports) and reports
+    stand_in.repositories.clear()
+    assert hub.find_ip_adapter(on_hub, silent) == files
+    assert hub.find_ip_adapter(files, silent) is files
+
+    model = load(ModelFolder(sd15), "cpu")
+    held = References(model, HashCache(tmp_path))
+    said: list[str] = []
+    held.prepare(
+        [Reference()], preset(ip_adapter=on_hub), lambda _, sentence: said.append(sentence)
+    )
+    assert said == ["Loading the IP-Adapter plus."]
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "says"),
+    [
+        ({"file": "models/none.safetensors"}, Code.MODEL_MISSING, "has no file models/none"),
+        ({"image_encoder": "models"}, Code.MODEL_MISSING, "has no file models/config.json"),
+        ({"file": "models/image_encoder/pytorch_model.bin"}, Code.MODEL_UNSAFE, "was not opened"),
+        ({"repository": "tests/other"}, Code.MODEL_MISSING, "hub has no model tests/other"),
+    ],
+)
+def test_what_is_not_an_ip_adapter_there_is_not_fetched(
+    changed: dict[str, str], code: Code, says: str, stand_in: HubStandIn, on_hub: IpAdapterOnHub
+) -> None:
+    with pytest.raises(BridgeError, match=says) as raised:
+        hub.find_ip_adapter(replace(on_hub, **changed), silent)
+    assert raised.value.code is code
+    assert stand_in.fetched == []
 
 
 def test_a_repository_without_such_a_network_is_refused(stand_in: HubStandIn) -> None:

@@ -15,7 +15,7 @@ from bridge.models.hashing import HashCache
 from bridge.models.ip_adapter import IpAdapter, cross_attentions, read_ip_adapter
 from bridge.models.load import load
 from bridge.models.loaded import LoadedModel
-from bridge.presets import IpAdapterSource, ModelFolder
+from bridge.presets import IpAdapterFiles, ModelFolder
 from tests.tiny_adapters import TOKENS, make_adapter, make_image_encoder, make_source
 from tests.tiny_models import WIDTH
 
@@ -26,15 +26,15 @@ def model(sd15: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 @pytest.fixture
-def source(model: LoadedModel, tmp_path: Path) -> IpAdapterSource:
+def source(model: LoadedModel, tmp_path: Path) -> IpAdapterFiles:
     return make_source(tmp_path, model.unet)
 
 
-def read(source: IpAdapterSource, model: LoadedModel) -> IpAdapter:
+def read(source: IpAdapterFiles, model: LoadedModel) -> IpAdapter:
     return read_ip_adapter(source, model, HashCache(source.file.parent))
 
 
-def refused(source: IpAdapterSource, model: LoadedModel, code: Code, says: str) -> None:
+def refused(source: IpAdapterFiles, model: LoadedModel, code: Code, says: str) -> None:
     processors = dict(model.unet.attn_processors)
     with pytest.raises(BridgeError, match=says) as caught:
         read(source, model)
@@ -53,7 +53,7 @@ def test_each_kind_makes_its_tokens(
     assert model.unet.encoder_hid_proj is None
 
 
-def test_a_picture_of_one_row_is_a_picture(model: LoadedModel, source: IpAdapterSource) -> None:
+def test_a_picture_of_one_row_is_a_picture(model: LoadedModel, source: IpAdapterFiles) -> None:
     adapter = read(source, model)
     shown, _ = adapter.tokens(Image.new("RGB", (40, 1), "teal"))
     square, _ = adapter.tokens(Image.new("RGB", (40, 40), "teal"))
@@ -61,7 +61,7 @@ def test_a_picture_of_one_row_is_a_picture(model: LoadedModel, source: IpAdapter
 
 
 def test_files_of_another_kind_are_refused(
-    model: LoadedModel, source: IpAdapterSource, tmp_path: Path
+    model: LoadedModel, source: IpAdapterFiles, tmp_path: Path
 ) -> None:
     make_adapter(source.file, model.unet, "faceid")
     refused(source, model, Code.BAD_INPUT, "is no IP-Adapter that the bridge can read")
@@ -72,7 +72,7 @@ def test_files_of_another_kind_are_refused(
 
 
 def test_an_adapter_for_another_kind_of_model_is_refused(
-    model: LoadedModel, source: IpAdapterSource
+    model: LoadedModel, source: IpAdapterFiles
 ) -> None:
     tensors = load_file(source.file)
     fewer = {n: t for n, t in tensors.items() if not n.startswith("ip_adapter.3.")}
@@ -102,7 +102,7 @@ def test_an_adapter_for_another_encoder_is_refused(
     refused(source, model, Code.BAD_INPUT, "was made for another image encoder")
 
 
-def test_damaged_adapters_are_refused(model: LoadedModel, source: IpAdapterSource) -> None:
+def test_damaged_adapters_are_refused(model: LoadedModel, source: IpAdapterFiles) -> None:
     tensors = load_file(source.file)
     save_file({**tensors, "image_proj.norm.bias": torch.full((WIDTH,), torch.nan)}, source.file)
     refused(source, model, Code.MODEL_CORRUPT, "NaN or infinite")
@@ -117,13 +117,13 @@ def test_pickles_are_never_opened(model: LoadedModel, tmp_path: Path) -> None:
     encoder = make_image_encoder(tmp_path / "encoder")
     pickled = tmp_path / "adapter.bin"
     torch.save({"image_proj": {}}, pickled)
-    refused(IpAdapterSource(pickled, encoder), model, Code.MODEL_UNSAFE, "was not opened")
+    refused(IpAdapterFiles(pickled, encoder), model, Code.MODEL_UNSAFE, "was not opened")
     adapter = make_adapter(tmp_path / "adapter.safetensors", model.unet)
     (encoder / "model.safetensors").rename(encoder / "pytorch_model.bin")
-    refused(IpAdapterSource(adapter, encoder), model, Code.MODEL_UNSAFE, "was not opened")
+    refused(IpAdapterFiles(adapter, encoder), model, Code.MODEL_UNSAFE, "was not opened")
 
 
-def test_what_is_no_image_encoder_is_refused(model: LoadedModel, source: IpAdapterSource) -> None:
+def test_what_is_no_image_encoder_is_refused(model: LoadedModel, source: IpAdapterFiles) -> None:
     config = source.image_encoder / "config.json"
     settings = json.loads(config.read_text())
     config.write_text(json.dumps({**settings, "architectures": ["CLIPTextModel"]}))
