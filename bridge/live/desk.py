@@ -16,7 +16,7 @@ from typing import Protocol
 
 from bridge.live.economy import FULL, REST_SECONDS, Economy, Effort
 from krita_plugin.krita_bridge.wire import messages
-from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, Tensor, join
+from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, join
 from krita_plugin.krita_bridge.wire.messages import (
     Ended,
     Fault,
@@ -201,5 +201,4 @@ def _picture(run: _Run, result: Result, frame: Frame) -> bytes:
     message = LivePicture(
         update.live, update.revision, result.bounds, result.canvas, result.facts, full
     )
-    tensors: dict[str, Tensor] = {messages.IMAGE: frame.tensors[messages.IMAGE]}
-    return join(Frame(messages.dumps(message), tensors))
+    return join(Frame(messages.dumps(message), frame.tensors))

@@ -2,12 +2,12 @@
 
 Each update names the revision that it changes and the hash of the area as it must be afterwards; a copy that
 differs asks for all of it again. The hash is taken over the tiles as they arrive, so its cost follows what changed.
+Reference images, which are no part of the canvas, travel whole and once, and are known by their hash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire import frames, messages, tiles
@@ -20,8 +20,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     PaintRequest,
     Submit,
 )
-
-_PIXEL_BYTES = {IMAGE: 4, MASK: 1}
+from krita_plugin.krita_bridge.wire.reference import reference_tensor
 
 
 class Drift(Exception):
@@ -30,12 +29,24 @@ class Drift(Exception):
 
 def tensor_shapes(update: LiveUpdate) -> dict[str, tuple[int, ...]]:
     """The tensors that must come with an update: N bytes each, none where no tile changed."""
-    numbers = {IMAGE: update.image_tiles, MASK: update.mask_tiles}
     return {
-        name: (sum(_pixels(update.bounds, n) for n in found) * _PIXEL_BYTES[name],)
-        for name, found in numbers.items()
+        name: (sum(_pixels(update.bounds, n) for n in found) * _pixel_bytes(name),)
+        for name, found in _changed(update)
         if found
     }
+
+
+def _changed(update: LiveUpdate) -> Iterator[tuple[str, Sequence[int]]]:
+    """The planes that the update's area has, in the order of its digest, and the tiles of each that changed."""
+    if update.has_image:
+        yield IMAGE, update.image_tiles
+    if update.has_mask:
+        yield MASK, update.mask_tiles
+    yield from zip(update.control_planes, update.control_tiles, strict=True)
+
+
+def _pixel_bytes(plane: str) -> int:
+    return 1 if plane == MASK else 4
 
 
 def _pixels(area: Bounds, number: int) -> int:
@@ -73,6 +84,7 @@ class Mirror:
     def __init__(self) -> None:
         self._update: LiveUpdate | None = None
         self._planes: dict[str, _Plane] = {}
+        self._references: dict[str, Tensor] = {}
 
     @property
     def latest(self) -> LiveUpdate:
@@ -81,7 +93,7 @@ class Mirror:
         return self._update
 
     def take(self, update: LiveUpdate, tensors: Mapping[str, Tensor]) -> None:
-        """Take in an update whose tensors have `tensor_shapes`.
+        """Take in an update whose tensors have `tensor_shapes`; those of references, H x W x 4, may be among them.
 
         Raises Drift when the copy it changes is not the one that is here, or does not come out as it says; and
         BridgeError when there is nothing at all to paint in.
@@ -97,13 +109,14 @@ class Mirror:
         elif not self._continues(update):
             self._forget()
             raise Drift
-        for name, numbers in ((IMAGE, update.image_tiles), (MASK, update.mask_tiles)):
+        for name, numbers in _changed(update):
             if numbers:
                 self._planes[name].put(numbers, tensors[name].data)
-        if tiles.digest_of(*(plane.hashes for plane in self._planes.values())) != update.digest:
+        is_same = tiles.digest_of(*(p.hashes for p in self._planes.values())) == update.digest
+        if not (is_same and self._take_references(update, tensors)):
             self._forget()
             raise Drift
-        self._update = replace(update, image_tiles=(), mask_tiles=())
+        self._update = update
 
     def order(self, job: str, request: PaintRequest) -> Sequence[Buffer]:
         """`request` of the copy as it is now, as a job for the worker: the frame with its Submit and the pixels."""
@@ -111,22 +124,40 @@ class Mirror:
         submit = Submit(job, request, update.canvas, update.bounds, previews=False)
         shapes = {IMAGE: (height, width, 4), MASK: (height, width)}
         # Copied: the next update may come while the worker's pipe still takes this one.
-        tensors = {n: Tensor(shapes[n], bytes(plane.data)) for n, plane in self._planes.items()}
+        tensors = {
+            name: Tensor(shapes.get(name, shapes[IMAGE]), bytes(plane.data))
+            for name, plane in self._planes.items()
+        }
+        for index, digest in enumerate(update.reference_digests):
+            tensors[reference_tensor(index)] = self._references[digest]
         return frames.encode(Frame(messages.dumps(submit), tensors))
 
     def _begin(self, update: LiveUpdate) -> None:
-        wanted = {IMAGE: update.has_image, MASK: update.has_mask}
         self._planes = {
-            name: _Plane(update.bounds, _PIXEL_BYTES[name]) for name, has in wanted.items() if has
+            name: _Plane(update.bounds, _pixel_bytes(name)) for name, _ in _changed(update)
         }
+        self._references = {}
+
+    def _take_references(self, update: LiveUpdate, tensors: Mapping[str, Tensor]) -> bool:
+        """Keep the pictures that the update names, and no others; returns whether all of them are here."""
+        for index in range(len(update.reference_digests)):
+            tensor = tensors.get(reference_tensor(index))
+            if tensor is not None:
+                height, width = tensor.shape[:2]
+                # Copied: it would keep all of the frame that it came in.
+                copied = Tensor(tensor.shape, bytes(tensor.data))
+                self._references[tiles.picture_digest(width, height, copied.data)] = copied
+        named = dict.fromkeys(update.reference_digests)
+        self._references = {d: self._references[d] for d in named if d in self._references}
+        return len(self._references) == len(named)
 
     def _continues(self, update: LiveUpdate) -> bool:
         before = self._update
         return before is not None and (
             (before.live, before.revision, before.canvas, before.bounds)
             == (update.live, update.base, update.canvas, update.bounds)
-            and (before.has_image, before.has_mask) == (update.has_image, update.has_mask)
+            and list(self._planes) == [name for name, _ in _changed(update)]
         )
 
     def _forget(self) -> None:
-        self._update, self._planes = None, {}
+        self._update, self._planes, self._references = None, {}, {}

@@ -259,6 +259,9 @@ def _check_tensors(incoming: Incoming) -> None:
         expected = tensor_shapes(message)
         for name in expected.keys() - given.keys():
             raise _bad(f"A live update came without the tiles of its {name}.")
+        for index in range(len(message.request.references)):
+            if reference_tensor(index) in given:  # else the bridge has it
+                expected[reference_tensor(index)] = _reference_shape(index, given)
     for name, tensor in given.items():
         if name not in expected:
             raise _bad(f"A {type(message).__name__} does not come with pixels named {name!r}.")

@@ -12,6 +12,7 @@ from bridge.errors import BridgeError
 from bridge.live.mirror import Drift, Mirror, tensor_shapes
 from bridge.server.session import read
 from krita_plugin.krita_bridge.wire import frames, limits, messages, tiles
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
@@ -22,6 +23,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     MessageError,
     PaintRequest,
 )
+from krita_plugin.krita_bridge.wire.reference import Reference
 from krita_plugin.krita_bridge.wire.runfile import RunFile
 from tests.bridge_process import client, submit
 
@@ -157,6 +159,31 @@ async def test_a_lying_client_is_answered_and_the_connection_goes_on(bridge: Run
         picture, frame = await painter.until(LivePicture)
         assert isinstance(picture, LivePicture) and picture.revision == 2
         assert frame.tensors["image"].shape == (70, 80, 4)
+
+
+async def test_a_live_painting_with_a_control_and_a_reference_is_painted(bridge: RunFile) -> None:
+    hashes = tiles.TileHashes(AREA)
+    for number in range(tiles.count(AREA)):
+        tile = tiles.tile(AREA, number)
+        hashes.set(number, bytes([1]) * (tile.width * tile.height * 4))
+    numbers, reference = tuple(range(tiles.count(AREA))), Tensor((3, 4, 4), bytes(48))
+    control = Control(ControlKind.SCRIBBLE, ControlSource.MAP)
+    update = LiveUpdate(
+        "live", 1, 0, PaintRequest("a", controls=(control,), references=(Reference(),)), CANVAS, AREA, True, False,
+        numbers, (), tiles.digest_of(hashes, hashes), (numbers,), (tiles.picture_digest(4, 3, bytes(48)),),
+    )  # fmt: skip
+    async with client(bridge) as painter:
+        await painter.send(update, *tensors_of(update).items())  # without its reference
+        assert (await painter.until(LiveResync))[0] == LiveResync("live", 1)
+        await painter.send(update, *tensors_of(update).items(), ("reference-0", reference))
+        assert (await painter.until(LivePicture))[0].revision == 1
+        again = replace(update, revision=2, base=1, image_tiles=(), control_tiles=((),))
+        await painter.send(again)
+        assert (await painter.until(LivePicture))[0].revision == 2
+        too_large = Tensor((1, limits.MAX_REFERENCE_SIDE + 1, 4), bytes(4100))
+        await painter.send(replace(again, revision=3, base=2), ("reference-0", too_large))
+        fault, _ = await painter.until(Fault)
+        assert isinstance(fault, Fault) and "1 to 1024 px" in fault.message
 
 
 async def test_a_live_picture_that_fails_is_told_once_and_jobs_go_on(bridge: RunFile) -> None:

@@ -19,10 +19,10 @@ from typing import Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_type_hi
 from . import limits, tiles
 from .checks import MessageError as MessageError
 from .checks import check_name, check_range, check_text
-from .control import Control, UsedControl
+from .control import Control, ControlKind, UsedControl, control_tensor
 from .geometry import Bounds, Extent
 from .modes import Blend, Mode
-from .reference import Reference, UsedReference
+from .reference import Reference, ReferenceMode, UsedReference
 
 IMAGE = "image"
 MASK = "mask"
@@ -180,7 +180,11 @@ class ResultFacts:
 
 @dataclass(frozen=True)
 class PresetInfo:
-    """A preset as the docker shows it. `native` is the model's own side, px (for `context_bounds`)."""
+    """A preset as the docker shows it. `native` is the model's own side, px (for `context_bounds`).
+
+    `controls`: the kinds that it has a ControlNet for, or a depth channel. `references`: what can be taken from a
+    reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
+    """
 
     name: str
     label: str
@@ -189,6 +193,8 @@ class PresetInfo:
     steps: int
     guidance: float
     scheduler: str
+    controls: Tuple[ControlKind, ...] = ()
+    references: Tuple[ReferenceMode, ...] = ()
 
 
 # ---- client to bridge
@@ -291,7 +297,11 @@ class LiveUpdate:
     `live` names one time that live painting is on. `base` 0: nothing is known of this area, all its tiles come along.
     `image_tiles` and `mask_tiles` number the tiles (`tiles.py`) of `bounds` that changed, in rising order; their bytes
     are the tensors `image` and `mask`, N bytes each: tile after tile, row after row, BGRA and one byte a pixel.
-    `has_image`, `has_mask`: whether the area has such pixels at all. `digest`: `tiles.digest_of` what it has.
+    `has_image`, `has_mask`: whether the area has such pixels at all. `control_tiles`: as `image_tiles`, for each of the
+    request's controls that brings a picture, in order; their bytes are the tensors named by `control_tensor`. `digest`:
+    `tiles.digest_of` all that it has, in this order.
+    `reference_digests`: `tiles.picture_digest` of the picture of each of the request's references. Those that the update
+    `base` did not name come along whole, named by `reference_tensor`.
     Answered by LivePicture, by LiveResync, or by Fault with `live` as its job: that ends it. A newer update takes the
     place of an older one that is not painted yet.
     """
@@ -307,6 +317,8 @@ class LiveUpdate:
     image_tiles: Tuple[int, ...]
     mask_tiles: Tuple[int, ...]
     digest: str
+    control_tiles: Tuple[Tuple[int, ...], ...] = ()
+    reference_digests: Tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("live", self.live)
@@ -316,14 +328,25 @@ class LiveUpdate:
         check_live_area(self.bounds)
         if not Bounds.of_canvas(self.canvas).contains(self.bounds):
             raise MessageError("The area does not lie on the canvas.")
-        request = self.request
-        if request.controls or request.references or request.upscale != 1.0:
-            raise MessageError(
-                "Live painting takes no controls and no references, and does not upscale."
-            )
+        if self.request.upscale != 1.0:
+            raise MessageError("Live painting does not upscale: leave it at 1.")
         _check_tiles("image tiles", self.image_tiles, self.bounds, self.has_image)
         _check_tiles("mask tiles", self.mask_tiles, self.bounds, self.has_mask)
+        if len(self.control_tiles) != len(self.control_planes):
+            raise MessageError("There must be tiles for each control that brings a picture.")
+        for numbers in self.control_tiles:
+            _check_tiles("control tiles", numbers, self.bounds, True)
         check_text("digest", self.digest, limits.MAX_NAME_CHARACTERS)
+        if len(self.reference_digests) != len(self.request.references):
+            raise MessageError("There must be a digest for each reference.")
+        for digest in self.reference_digests:
+            check_text("digest of a reference", digest, limits.MAX_NAME_CHARACTERS)
+
+    @property
+    def control_planes(self) -> Tuple[str, ...]:
+        """The names of the control pictures that the area has."""
+        controls = enumerate(self.request.controls)
+        return tuple(control_tensor(index) for index, each in controls if each.brings_picture)
 
 
 @dataclass(frozen=True)
@@ -462,7 +485,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class LivePicture:
-    """The picture of a live update. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected.
+    """The picture of a live update. Tensor `image`, H x W x 4 of `bounds`, transparent where not selected; and the maps of
+    controls that are to be kept, as in Result.
 
     `full` False: the machine is slow, so this one has fewer steps (`facts.steps`) or was painted smaller
     (`facts.scale`) than was asked for; once nothing changes any more, the full one of the same revision follows.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from .frames import Buffer
 from .geometry import Bounds
 
 TILE = 64
@@ -48,6 +49,13 @@ class TileHashes:
     def digest(self) -> bytes:
         """One hash over all tiles; its cost follows their number and not the pixels."""
         return blake2b(self._table, digest_size=_DIGEST_BYTES).digest()
+
+
+def picture_digest(width: int, height: int, data: Buffer) -> str:
+    """The hash of a picture that travels whole, over its size and its bytes; hexadecimal."""
+    found = blake2b(f"{width}x{height}:".encode("ascii"), digest_size=_DIGEST_BYTES)
+    found.update(data)
+    return found.hexdigest()
 
 
 def digest_of(*planes: TileHashes) -> str:
