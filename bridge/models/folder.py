@@ -16,6 +16,9 @@ from bridge.errors import BridgeError, Code
 from bridge.models import weights
 from bridge.models.families import SD15, SDXL, Family
 
+EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+"""Where the model that comes with the bridge lies."""
+
 UNET, VAE, TEXT, TEXT_2 = "unet", "vae", "text_encoder", "text_encoder_2"
 PREVIEW = "preview_decoder"
 """Optional: an AutoencoderTiny for the same latents (as TAESD is), which shows the picture as it forms."""

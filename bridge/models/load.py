@@ -16,6 +16,7 @@ from bridge.errors import BridgeError, Code
 from bridge.models import folder, hub, single_file
 from bridge.models.brake import Brake
 from bridge.models.device import AUTO, choose_device, choose_dtype
+from bridge.models.folder import EMBEDDED_FOLDER
 from bridge.models.folder_loader import load_folder
 from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel, SwappedVae
@@ -27,8 +28,6 @@ from krita_plugin.krita_bridge.wire import runfile
 
 OnProgress = Callable[[float, str], None]
 """Called with the share done, 0 to 1, and a sentence for the painter."""
-
-EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 
 _FETCHED = 0.7
 """Share of the work that is done once a model has come from the hub."""

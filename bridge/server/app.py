@@ -66,6 +66,7 @@ def serve(
 
 def offer(presets_dir: Path) -> Offer:
     """What clients may choose from: our presets and the painter's own, and why some of these are left out."""
+    from bridge.models.abilities import info_of
     from bridge.presets import DEFAULT_PRESET, load_presets
 
     from .session import Offer
@@ -75,7 +76,7 @@ def offer(presets_dir: Path) -> Offer:
     for error in bad:
         log.error("%s", error)
     told = tuple(str(error) for error in bad[:_MOST_SKIPPED])
-    infos = tuple(preset.info for preset in presets.values())
+    infos = tuple(info_of(preset) for preset in presets.values())
     live = {preset.name: preset.live for preset in presets.values()}
     return Offer(infos, DEFAULT_PRESET, told, live)
 

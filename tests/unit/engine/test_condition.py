@@ -12,7 +12,8 @@ import torch
 from bridge.engine.condition import PromptEncoder
 from bridge.engine.prompt import Prompt, plain, read
 from bridge.errors import BridgeError, Code
-from bridge.models.load import EMBEDDED_FOLDER, load
+from bridge.models.folder import EMBEDDED_FOLDER
+from bridge.models.load import load
 from bridge.models.loaded import LoadedModel
 from bridge.presets import EmbeddedModel
 from tests.fake_models import fake_model, tiny_folder, tiny_model

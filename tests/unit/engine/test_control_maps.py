@@ -15,7 +15,12 @@ from bridge.engine.heard import is_heard, is_on
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.models.control_depth import DepthEstimator
-from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
+from krita_plugin.krita_bridge.wire.control import (
+    READY_MADE,
+    Control,
+    ControlKind,
+    ControlSource,
+)
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.reference import Reference
 
@@ -86,12 +91,17 @@ def test_a_tile_is_the_picture_itself_on_paper() -> None:
     assert (found[1:] == picture[1:]).all()
 
 
-@pytest.mark.parametrize("kind", [ControlKind.POSE, ControlKind.NORMAL, ControlKind.SEGMENTATION])
+@pytest.mark.parametrize("kind", sorted(READY_MADE, key=str))
 def test_what_cannot_be_worked_out_says_so(kind: ControlKind) -> None:
     with pytest.raises(BridgeError) as raised:
         made(Control(kind), snapshot(half(0, 255)))
     assert raised.value.code is Code.BAD_INPUT
     assert kind.value in raised.value.message and "give it" in raised.value.hint
+
+
+def test_the_client_knows_which_maps_can_be_worked_out() -> None:
+    made_here = {*DETECTORS, ControlKind.DEPTH, ControlKind.TILE}
+    assert made_here == set(ControlKind) - READY_MADE
 
 
 def test_without_a_picture_there_is_nothing_to_take_it_from() -> None:

@@ -1,0 +1,89 @@
+"""What a preset can do beside painting from a prompt, found out without loading a model.
+
+The server process asks, so nothing here may load torch: safetensors' own reader would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import BridgeError
+from bridge.models.families import SDXL
+from bridge.models.folder import CONTROLNET, EMBEDDED_FOLDER, UNET, read_json
+from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, Preset
+from krita_plugin.krita_bridge.wire.control import ControlKind
+from krita_plugin.krita_bridge.wire.messages import PresetInfo
+from krita_plugin.krita_bridge.wire.reference import ReferenceMode
+
+_MAX_HEADER_BYTES = 16 << 20
+_FIRST_CONV = "model.diffusion_model.input_blocks.0.0.weight"
+_SDXL_TEXT = "conditioner.embedders.1.model.positional_embedding"
+_WITH_DEPTH = 5
+
+
+def info_of(preset: Preset) -> PresetInfo:
+    """The preset as the docker shows it, with what it can do.
+
+    Of a model on the hub, or one that cannot be read, only what the preset itself says is known.
+    """
+    in_channels, is_sdxl = _unet(preset)
+    kinds = {kind for kind in ControlKind if kind in preset.controls or _brings(preset, kind)}
+    if in_channels == _WITH_DEPTH:
+        kinds.add(ControlKind.DEPTH)
+    modes: tuple[ReferenceMode, ...] = ()
+    if preset.ip_adapter is not None:
+        modes = tuple(ReferenceMode) if is_sdxl else (ReferenceMode.BOTH,)
+    controls = tuple(kind for kind in ControlKind if kind in kinds)
+    return replace(preset.info, controls=controls, references=modes)
+
+
+def _root(preset: Preset) -> Path | None:
+    """The folder of a model in diffusers layout that is on this computer for certain."""
+    source = preset.model
+    if isinstance(source, EmbeddedModel):
+        return EMBEDDED_FOLDER
+    return source.path if isinstance(source, ModelFolder) else None
+
+
+def _brings(preset: Preset, kind: ControlKind) -> bool:
+    root = _root(preset)
+    return root is not None and (root / f"{CONTROLNET}_{kind.value}").is_dir()
+
+
+def _unet(preset: Preset) -> tuple[int, bool]:
+    """How many channels the UNet takes, 0 where that is not known; and whether it is SDXL's."""
+    source, root = preset.model, _root(preset)
+    if isinstance(source, HubModel):
+        return 0, preset.native >= SDXL.native
+    if isinstance(source, ModelFile):
+        tensors = _tensors(source.path)
+        shape = _shape(tensors.get(_FIRST_CONV))
+        return (shape[1] if len(shape) == 4 else 0), _SDXL_TEXT in tensors
+    assert root is not None
+    try:
+        config = read_json(root / UNET / "config.json")
+    except BridgeError:
+        return 0, False
+    channels = config.get("in_channels")
+    is_sdxl = config.get("addition_embed_type") == "text_time"
+    return (channels if isinstance(channels, int) else 0), is_sdxl
+
+
+def _tensors(path: Path) -> Mapping[str, Any]:
+    """The tensors that the header of a safetensors file names; empty for what is no such file."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def _shape(tensor: object) -> list[int]:
+    shape = tensor.get("shape") if isinstance(tensor, dict) else None
+    return [side for side in shape if isinstance(side, int)] if isinstance(shape, list) else []
