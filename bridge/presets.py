@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.engine.prompt import PLACE
 from bridge.errors import BridgeError, Code
 from bridge.live.sampling import LiveSampling
 from bridge.toml_table import Table
 from krita_plugin.krita_bridge.wire import limits
 from krita_plugin.krita_bridge.wire.control import ControlKind
-from krita_plugin.krita_bridge.wire.messages import PresetInfo
+from krita_plugin.krita_bridge.wire.messages import PLACE, PresetInfo
 
 DEFAULT_PRESET = "embedded"
 
@@ -215,7 +214,7 @@ def read_preset(path: Path) -> Preset:
         negative_prompt=sampling.text(
             "negative_prompt", default="", most=limits.MAX_PROMPT_CHARACTERS
         ),
-        template=sampling.text("template", default=PLACE, most=limits.MAX_PROMPT_CHARACTERS),
+        template=_read_template(sampling) or PLACE,
         clip_skip=sampling.whole("clip_skip", 1, limits.MAX_CLIP_SKIP, default=1),
         guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
         detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
@@ -224,8 +223,6 @@ def read_preset(path: Path) -> Preset:
         live=_read_live(top),
         ip_adapter=_read_ip_adapter(top, path.parent),
     )
-    if PLACE not in preset.template:
-        raise sampling.error("template", f"must say where the prompt goes: {PLACE}")
     sampling.refuse_unknown_keys()
     top.refuse_unknown_keys()
     return preset
@@ -258,9 +255,19 @@ def _read_live(top: Table) -> LiveSampling:
         table.whole("steps", 1, limits.MAX_STEPS, default=LIVE.steps),
         table.number("guidance", 0.0, limits.MAX_GUIDANCE) if "guidance" in table else None,
         table.text("scheduler", most=limits.MAX_NAME_CHARACTERS) if "scheduler" in table else None,
+        _read_template(table),
     )
     table.refuse_unknown_keys()
     return sampling
+
+
+def _read_template(table: Table) -> str | None:
+    if "template" not in table:
+        return None
+    template = table.text("template", most=limits.MAX_PROMPT_CHARACTERS)
+    if PLACE not in template:
+        raise table.error("template", f"must say where the prompt goes: {PLACE}")
+    return template
 
 
 def _read_ip_adapter(top: Table, base: Path) -> IpAdapterSource | None:

@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-PLACE = "{prompt}"
-"""Where in a preset's template the painter's own words go."""
+from krita_plugin.krita_bridge.wire.messages import PLACE
 
 STEP = 1.1
 """The weight of a pair of round brackets; one of square brackets divides by it."""

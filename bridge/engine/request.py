@@ -96,7 +96,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         preset=preset.name,
         prompt=request.prompt,
         negative_prompt=negative_prompt,
-        positive=read(request.prompt, request.seed, preset.template),
+        positive=read(request.prompt, request.seed, request.template or preset.template),
         negative=read(negative_prompt, request.seed),
         seed=request.seed,
         steps=steps,

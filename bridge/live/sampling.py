@@ -9,11 +9,13 @@ from krita_plugin.krita_bridge.wire.messages import PaintRequest
 
 @dataclass(frozen=True)
 class LiveSampling:
-    """What a live request uses where it leaves these open; None: as the preset says for every job."""
+    """What a live request uses where it leaves these open; None: as the preset says for every job. `template` may name
+    the LoRA with which few steps are enough."""
 
     steps: int
     guidance: float | None = None
     scheduler: str | None = None
+    template: str | None = None
 
     def fill_in(self, request: PaintRequest) -> PaintRequest:
         """The request with its open ends filled in."""
@@ -22,5 +24,6 @@ class LiveSampling:
             steps=self.steps if request.steps is None else request.steps,
             guidance=self.guidance if request.guidance is None else request.guidance,
             scheduler=request.scheduler or self.scheduler,
+            template=self.template if request.template is None else request.template,
             detail=0.0,  # a second pass takes as long as for a picture that is to stay
         )

@@ -27,6 +27,9 @@ from .reference import Reference, ReferenceMode, UsedReference
 IMAGE = "image"
 MASK = "mask"
 
+PLACE = "{prompt}"
+"""Where in a template the painter's own words go."""
+
 
 class JobState(Enum):
     """Where a job is. The allowed changes are the table in bridge/jobs/states.py."""
@@ -61,6 +64,7 @@ class PaintRequest:
     `controls` are added up where there are several, and so are `references`.
     `scale`: the model works on a picture so many times as wide and high as it would choose, 0.25 to 1.
     `detail`: strength, 0 to 1, of the second pass over what is larger than the model likes; 0 is none.
+    `template` stands round the prompt, which goes where it says PLACE.
     """
 
     prompt: str
@@ -81,6 +85,7 @@ class PaintRequest:
     references: Tuple[Reference, ...] = ()
     scale: float = 1.0
     detail: Optional[float] = None
+    template: Optional[str] = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -103,6 +108,10 @@ class PaintRequest:
             raise MessageError("A job cannot both upscale and paint smaller: choose one.")
         if self.detail is not None:
             check_range("detail", self.detail, 0.0, 1.0)
+        if self.template is not None:
+            check_text("template", self.template, limits.MAX_PROMPT_CHARACTERS)
+            if PLACE not in self.template:
+                raise MessageError(f"The template must say where the prompt goes: {PLACE}.")
         if len(self.controls) > limits.MAX_CONTROLS:
             raise MessageError(f"There are more than {limits.MAX_CONTROLS} controls: use fewer.")
         if len(self.references) > limits.MAX_REFERENCES:

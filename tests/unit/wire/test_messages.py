@@ -88,6 +88,7 @@ def request(**changes: object) -> str:
         request(scale=0.5, upscale=2.0),
         request(detail=1.1),
         request(detail=-0.1),
+        request(template="oil"),
         "null",
         "[]",
         "{}",
