@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bridge.errors import BridgeError, Code
@@ -157,17 +157,6 @@ class Dispatcher:
             self._worker.revive()
         self._dispatch()
 
-    def _let_go(self, job: str) -> None:
-        """Have the worker cancel a live job; it notices within one step."""
-        if job and self._worker is not None:
-            self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
-            asyncio.get_running_loop().call_later(LET_GO_SECONDS, self._insist_live, job)
-
-    def _insist_live(self, job: str) -> None:
-        if self._live.job == job and self._worker is not None:
-            log.error("the worker is ended: it does not let go of a cancelled live picture")
-            self._worker.kill()
-
     def resume(self, client: str, job: str, by: Outbox) -> None:
         """Answer where a job is, and send its news to this watcher too."""
         if not self._answer_known(JobKey(client, job), by):
@@ -182,15 +171,26 @@ class Dispatcher:
             return
         if by not in record.watchers:
             record.watchers.append(by)
-        if record.state is JobState.RUNNING and self._worker is not None:
-            self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
-            asyncio.get_running_loop().call_later(LET_GO_SECONDS, self._insist, record)
+        if record.state is JobState.RUNNING:
+            self._stop_worker(job, lambda: self._running is record)
         self._queue.remove(key)
         self._end(record, Event.CANCEL, Code.CANCELLED, "The job was cancelled.")
 
-    def _insist(self, cancelled: _Record) -> None:
+    def _let_go(self, job: str) -> None:
+        """Have the worker cancel a live job, if there is one."""
+        if job:
+            self._stop_worker(job, lambda: self._live.job == job)
+
+    def _stop_worker(self, job: str, still_has_it: Callable[[], bool]) -> None:
+        """Have the worker cancel its job; it notices within one step."""
+        if self._worker is not None:
+            self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
+            loop = asyncio.get_running_loop()
+            loop.call_later(LET_GO_SECONDS, self._insist, still_has_it)
+
+    def _insist(self, still_has_it: Callable[[], bool]) -> None:
         """Nobody wants the worker's result any more: a worker that was only slow costs another start."""
-        if self._running is cancelled and self._worker is not None:
+        if still_has_it() and self._worker is not None:
             log.error("the worker is ended: it does not let go of a cancelled job")
             self._worker.kill()
 

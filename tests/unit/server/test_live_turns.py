@@ -1,0 +1,174 @@
+"""Live pictures beside jobs and beside each other, with a worker that only remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from bridge.live.economy import TARGET_SECONDS
+from bridge.server import dispatcher as module
+from bridge.server.outbox import Outbox
+from krita_plugin.krita_bridge.wire import frames, messages
+from krita_plugin.krita_bridge.wire.frames import Buffer, Frame
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.messages import (
+    Cancel,
+    Ended,
+    EngineState,
+    EngineStatus,
+    JobState,
+    LiveUpdate,
+    PaintRequest,
+    Result,
+    Submit,
+)
+from tests.bridge_process import PATIENCE
+from tests.unit.server.test_dispatcher import FACTS, READY, Bench
+
+CANVAS, AREA = Extent(16, 8), Bounds(0, 0, 16, 8)
+CANCELLED = Ended("", JobState.CANCELLED, "cancelled")
+
+
+@dataclass
+class Krita:
+    """A client that paints live."""
+
+    bench: Bench
+    name: str
+    revision: int = 0
+    outbox: Outbox = field(default_factory=Outbox)
+
+    @property
+    def latest(self) -> LiveUpdate:
+        request = PaintRequest(self.name, steps=8)
+        return LiveUpdate(
+            self.name, self.revision, self.revision - 1, request, CANVAS, AREA, True, False, (), (), ""
+        )  # fmt: skip
+
+    def order(self, job: str, request: PaintRequest) -> Sequence[Buffer]:
+        return frames.encode(
+            Frame(messages.dumps(Submit(job, request, CANVAS, AREA, previews=False)), {})
+        )
+
+    def edit(self) -> None:
+        self.revision += 1
+        self.bench.dispatcher.paint_live(self.name, self, self.outbox)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.says(READY)
+    return made
+
+
+@pytest.fixture
+def anna(bench: Bench) -> Krita:
+    return Krita(bench, "anna")
+
+
+@pytest.fixture
+def berta(bench: Bench) -> Krita:
+    return Krita(bench, "berta")
+
+
+def submitted(bench: Bench) -> list[str]:
+    """Whose pictures and which jobs the worker was given, in order."""
+    return [m.request.prompt or m.job for m in bench.worker.sent if isinstance(m, Submit)]
+
+
+def last(bench: Bench) -> Submit:
+    return [m for m in bench.worker.sent if isinstance(m, Submit)][-1]
+
+
+def finish(bench: Bench, seconds: float = 0.01) -> None:
+    facts = replace(FACTS, seconds=seconds)
+    bench.says(Result(last(bench).job, AREA, CANVAS, facts, ""), image=True)
+
+
+async def test_two_kritas_that_both_edit_all_the_time_get_every_second_picture(
+    bench: Bench, anna: Krita, berta: Krita
+) -> None:
+    anna.edit()
+    berta.edit()
+    for _ in range(6):
+        for krita in (anna, berta):
+            krita.edit()
+            krita.edit()
+        if any(m == Cancel(last(bench).job) for m in bench.worker.sent):
+            bench.says(replace(CANCELLED, job=last(bench).job))
+        else:
+            finish(bench)
+    assert submitted(bench) == ["anna", "berta"] * 3 + ["anna"]
+
+
+async def test_an_edit_of_one_krita_does_not_cancel_the_picture_of_another(
+    bench: Bench, anna: Krita, berta: Krita
+) -> None:
+    anna.edit()
+    berta.edit()
+    assert not any(isinstance(m, Cancel) for m in bench.worker.sent)
+    finish(bench)
+    assert submitted(bench) == ["anna", "berta"]
+
+
+async def test_a_job_interrupts_a_live_picture_and_goes_before_all_that_wait(
+    bench: Bench, anna: Krita, berta: Krita
+) -> None:
+    anna.edit()
+    berta.edit()
+    live = last(bench).job
+    bench.submit("job")
+    assert bench.worker.sent[-1] == Cancel(live)
+    bench.says(replace(CANCELLED, job=live))
+    assert last(bench).job == "job"
+    bench.says(Ended("job", JobState.FAILED, "bad_input", "No."))
+    assert last(bench).request.prompt == "anna"
+    finish(bench)
+    assert last(bench).request.prompt == "berta"
+
+
+async def test_an_edit_while_a_job_is_painted_waits_for_it(bench: Bench, anna: Krita) -> None:
+    bench.submit("job")
+    anna.edit()
+    assert [type(m) for m in bench.worker.sent] == [Submit] and last(bench).job == "job"
+
+
+async def test_that_a_live_picture_is_painted_is_no_news(bench: Bench, anna: Krita) -> None:
+    anna.edit()
+    bench.says(EngineStatus(EngineState.BUSY, "Painting."))
+    assert bench.dispatcher.status == READY
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+async def test_a_worker_that_does_not_let_go_of_a_live_picture_is_ended(
+    bench: Bench, anna: Krita, monkeypatch: pytest.MonkeyPatch, lets_go: bool
+) -> None:
+    monkeypatch.setattr(module, "LET_GO_SECONDS", 0.0)
+    anna.edit()
+    live = last(bench).job
+    bench.dispatcher.stop_live("anna", anna.outbox)
+    if lets_go:
+        bench.says(replace(CANCELLED, job=live))
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.0, later.set)  # timers run in the order of their times
+    await later.wait()
+    assert bench.worker.killed == (0 if lets_go else 1)
+
+
+async def test_the_full_picture_is_begun_by_itself_once_the_pen_has_rested(
+    bench: Bench, anna: Krita
+) -> None:
+    for _ in range(2):
+        anna.edit()
+        finish(bench, 100 * TARGET_SECONDS)
+    assert [m.request.steps for m in bench.worker.sent if isinstance(m, Submit)] == [8, 2]
+    until = time.monotonic() + PATIENCE
+    while len(bench.worker.sent) < 3 and time.monotonic() < until:
+        await asyncio.sleep(0.01)
+    assert last(bench).request == anna.latest.request
