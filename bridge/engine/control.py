@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from bridge.engine.plan import Plan
 from bridge.engine.resample import to_working
 from bridge.engine.tiles import Tile
 from bridge.engine.types import ImageU8
+from bridge.models.control import ControlNet
 from krita_plugin.krita_bridge.wire.control import Control
 
 Residuals = Callable[[torch.Tensor, torch.Tensor, int], dict[str, Any]]
@@ -24,10 +26,10 @@ index: what the UNet is to add, as its arguments."""
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """A control and its ControlNet (a ControlNetModel)."""
+    """A control and its ControlNet."""
 
     asked: Control
-    net: Any
+    controlnet: ControlNet
 
 
 Guides = Mapping[int, Guide]
@@ -50,7 +52,8 @@ class Hint:
 def hint(guide: Guide, map_: ImageU8, plan: Plan) -> Hint:
     """`map_` (RGBA, opaque) has the size of `plan.source`."""
     working = to_working(colour(map_), plan)
-    return Hint(guide, working.to(guide.net.device, guide.net.dtype))
+    net = guide.controlnet.net
+    return Hint(guide, working.to(net.device, net.dtype))
 
 
 DEPTH_CHANNEL = -1
@@ -79,22 +82,30 @@ def make_residuals(
 ) -> Residuals:
     """The residuals of all controls that are on, each times its strength, added up (Zhang et al., 2023, section 3.4).
 
-    `tokens` and `added` are the UNet's own. A control that is off costs nothing.
+    `tokens` and `added` are the UNet's own. A control that is off costs nothing. Maps are embedded once: what a
+    ControlNet makes of its map depends on neither step nor latents.
     """
     batch = len(tokens)
+
+    @cache
+    def embedded(number: int) -> torch.Tensor:
+        each = hints[number]
+        # As a batch, though all of it is the same: of one alone the convolutions may round differently.
+        made: torch.Tensor = each.guide.controlnet.embed(each.picture.expand(batch, -1, -1, -1))
+        return made
 
     def residuals(given: torch.Tensor, timestep: torch.Tensor, index: int) -> dict[str, Any]:
         down: list[torch.Tensor] | None = None
         middle: torch.Tensor | None = None
-        for each in hints:
+        for number, each in enumerate(hints):
             asked = each.guide.asked
             if not is_on(asked, index, steps):
                 continue
-            more, more_middle = each.guide.net(
+            more, more_middle = each.guide.controlnet.net(
                 given,
                 timestep,
                 encoder_hidden_states=tokens,
-                controlnet_cond=each.picture.expand(batch, -1, -1, -1),
+                controlnet_cond=embedded(number),
                 conditioning_scale=asked.strength,
                 added_cond_kwargs=added,
                 return_dict=False,

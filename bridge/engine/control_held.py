@@ -76,7 +76,7 @@ class Controls:
             if number in heard or each.keep
         }
         kept = {number: map_ for number, map_ in maps.items() if numbered[number].keep}
-        guides = {number: Guide(each, nets[each.kind].net) for number, each in by_net.items()}
+        guides = {number: Guide(each, nets[each.kind]) for number, each in by_net.items()}
         if channel is not None:
             maps[DEPTH_CHANNEL] = maps[channel]
         readers = {n: nets[each.kind] if n in by_net else self._model for n, each in heard.items()}

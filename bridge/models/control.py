@@ -14,6 +14,7 @@ from typing import Any
 from diffusers import ControlNetModel
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
+from torch import nn
 
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, hub, weights
@@ -33,11 +34,20 @@ _FITTING = ("cross_attention_dim", "block_out_channels", "addition_embed_type")
 
 @dataclass(frozen=True, eq=False)
 class ControlNet:
-    """`net`: a ControlNetModel on the model's device, in its dtype. It takes pictures N x 3 x H x W, 0 to 1."""
+    """In two parts on the model's device, in its dtype. `embed` makes of maps N x 3 x H x W, 0 to 1, what `net`, a
+    ControlNetModel, takes as its `controlnet_cond`: N x C x h x w, of the latents' size."""
 
     net: Any
+    embed: nn.Module
     name: str
     sha256: str
+
+
+def in_parts(net: Any) -> tuple[Any, nn.Module]:
+    """A ControlNetModel without the embedding of its map, and that embedding."""
+    embed: nn.Module = net.controlnet_cond_embedding
+    net.controlnet_cond_embedding = nn.Identity()
+    return net, embed
 
 
 class ControlNets:
@@ -107,9 +117,10 @@ class ControlNets:
                 f"There is not enough memory on {model.device} for the ControlNet {source.label}.",
                 "Use fewer controls, or close other programs that use it.",
             ) from error
-        for block in (*net.down_blocks, net.mid_block):
+        net, embed = in_parts(net)
+        for block in (*net.down_blocks, net.mid_block, *embed.modules()):
             block.register_forward_pre_hook(model.brake)
-        return ControlNet(net, source.label, sha256)
+        return ControlNet(net, embed, source.label, sha256)
 
 
 def _check_fit(config: Mapping[str, Any], model: LoadedModel, label: str) -> None:

@@ -4,6 +4,7 @@ step by step."""
 from __future__ import annotations
 
 import atexit
+import copy
 import shutil
 import tempfile
 from functools import cache
@@ -22,6 +23,7 @@ from bridge.engine.plan import make_plan
 from bridge.engine.sample import Kept, noisy
 from bridge.engine.schedule import make_schedule
 from bridge.engine.schedulers import make_scheduler
+from bridge.models.control import ControlNet, in_parts
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind
 from krita_plugin.krita_bridge.wire.geometry import Bounds
 from tests.fake_models import tiny_folder, tiny_model
@@ -84,7 +86,8 @@ def a_map(seed: int, dtype: torch.dtype) -> torch.Tensor:
 def hint(net: Any, seed: int, heard: tuple[float, float, float] = WHOLE) -> Hint:
     strength, start, end = heard
     control = Control(ControlKind.DEPTH, strength=strength, start=start, end=end)
-    return Hint(Guide(control, net), a_map(seed, net.dtype))
+    own = ControlNet(*in_parts(copy.deepcopy(net)), "", "")
+    return Hint(Guide(control, own), a_map(seed, net.dtype))
 
 
 @DTYPES

@@ -16,8 +16,8 @@ from bridge.errors import BridgeError, Code
 from bridge.models.brake import Brake
 from bridge.models.control import ControlNets
 from bridge.models.control_depth import FLAT_DEPTH, load_depth_estimator, normalised
+from bridge.models.folder import EMBEDDED_FOLDER
 from bridge.models.hashing import HashCache
-from bridge.models.load import EMBEDDED_FOLDER
 from bridge.presets import ModelFile, ModelFolder, PartSource
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from tests.fake_models import tiny_model
@@ -73,7 +73,8 @@ def test_every_layout_gives_the_same_network(
     source = source_of(controlnet, tmp_path)
     loaded = nets.use([DEPTH], {DEPTH: source}, quiet)[DEPTH]
     expected = load_file(controlnet / WEIGHTS)
-    found = loaded.net.state_dict()
+    embed = loaded.embed.state_dict(prefix="controlnet_cond_embedding.")
+    found = {**loaded.net.state_dict(), **embed}
     assert set(found) == set(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert len(loaded.sha256) == 64 and loaded.name == source.label
@@ -90,18 +91,22 @@ def test_what_is_used_again_is_not_read_again(controlnet: Path, nets: ControlNet
 def test_a_cancel_stops_it_between_two_blocks(controlnet: Path, tmp_path: Path) -> None:
     model = replace(tiny_model("sd15"), brake=Brake())
     nets = ControlNets(model, None, HashCache(tmp_path))
-    net = nets.use([DEPTH], {DEPTH: ModelFolder(controlnet)}, quiet)[DEPTH].net
-    given = (torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 77, 32), torch.zeros(1, 3, 64, 64))
-    answers = iter([False, False, True])
-    with (
-        pytest.raises(BridgeError) as raised,
-        torch.no_grad(),
-        model.brake.on(lambda: next(answers)),
-    ):
-        net(*given)
-    assert raised.value.code is Code.CANCELLED
+    loaded = nets.use([DEPTH], {DEPTH: ModelFolder(controlnet)}, quiet)[DEPTH]
+    map_ = torch.zeros(1, 3, 64, 64)
     with torch.no_grad():
-        net(*given)
+        given = torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 77, 32), loaded.embed(map_)
+    parts: list[Callable[[], object]] = [lambda: loaded.net(*given), lambda: loaded.embed(map_)]
+    for part in parts:
+        answers = iter([False, False, True])
+        with (
+            pytest.raises(BridgeError) as raised,
+            torch.no_grad(),
+            model.brake.on(lambda now=answers: next(now)),
+        ):
+            part()
+        assert raised.value.code is Code.CANCELLED
+        with torch.no_grad():
+            part()
 
 
 def test_a_model_may_bring_its_own(controlnet: Path, tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""What ControlNets add, against the networks as diffusers calls them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import ControlNetModel
+
+from bridge.engine.control import Guide, Hint, make_residuals
+from bridge.models.control import ControlNet, in_parts
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind
+from tests.tiny_models import WIDTH, make_tiny_controlnet
+
+
+@pytest.fixture
+def net(sd15: Path, tmp_path: Path) -> Any:
+    folder = make_tiny_controlnet(sd15, tmp_path / "controlnet")
+    return ControlNetModel.from_pretrained(folder).eval()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_map_is_embedded_once_and_to_the_same_bits(net: Any, batch: int) -> None:
+    whole, steps = copy.deepcopy(net), 3
+    own = ControlNet(*in_parts(net), "", "")
+    calls: list[object] = []
+    own.embed.register_forward_hook(lambda *_: calls.append(None))
+    torch.manual_seed(0)
+    hint = Hint(Guide(Control(ControlKind.DEPTH, strength=0.7), own), torch.rand(1, 3, 64, 64))
+    tokens = torch.randn(batch, 77, WIDTH)
+    residuals = make_residuals([hint], steps, tokens, None)
+    with torch.inference_mode():
+        for index in range(steps):
+            given, timestep = torch.randn(batch, 4, 8, 8), torch.tensor(900.0 - index)
+            found = residuals(given, timestep, index)
+            down, middle = whole(
+                given,
+                timestep,
+                encoder_hidden_states=tokens,
+                controlnet_cond=hint.picture.expand(batch, -1, -1, -1),
+                conditioning_scale=0.7,
+                return_dict=False,
+            )
+            assert torch.equal(found["mid_block_additional_residual"], middle)
+            pairs = zip(found["down_block_additional_residuals"], down, strict=True)
+            assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+    assert len(calls) == 1
+
+
+def test_what_is_never_heard_is_never_embedded(net: Any) -> None:
+    own = ControlNet(*in_parts(net), "", "")
+    own.embed.register_forward_hook(lambda *_: pytest.fail("it was embedded"))
+    control = Control(ControlKind.DEPTH, start=0.4, end=0.6)
+    hint = Hint(Guide(control, own), torch.rand(1, 3, 64, 64))
+    residuals = make_residuals([hint], 2, torch.zeros(1, 77, WIDTH), None)
+    for index in range(2):
+        assert residuals(torch.zeros(1, 4, 8, 8), torch.tensor(1.0), index) == {}
