@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.errors import BridgeError, Code
@@ -41,9 +41,11 @@ _VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """`vae`: a .safetensors file whose VAE takes the place of the model's own."""
+    """`vae`: a .safetensors file whose VAE takes the place of the model's own. `tiny_vae`: an AutoencoderTiny for the same
+    latents, for previews and live painting; None: the model's own, if it has one."""
 
     vae: Path | None = None
+    tiny_vae: PartFolder | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ IpAdapterSource = IpAdapterFiles | IpAdapterOnHub
 ModelSource = EmbeddedModel | ModelFolder | ModelFile | HubModel
 PartFolder = ModelFolder | HubModel
 PartSource = ModelFolder | ModelFile | HubModel
-"""Where a network beside the model lies: for these `vae` is always None."""
+"""Where a network beside the model lies: for these `vae` and `tiny_vae` are always None."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,10 @@ def read_preset(path: Path) -> Preset:
     preset = Preset(
         name=path.stem,
         label=top.text("label", most=limits.MAX_NAME_CHARACTERS),
-        model=_read_source(top.table("model"), path.parent),
+        model=replace(
+            _read_source(top.table("model"), path.parent),
+            tiny_vae=_read_part_folder(top, "tiny_vae", path.parent),
+        ),
         native=top.whole("native", _MIN_NATIVE, _MAX_NATIVE),
         steps=sampling.whole("steps", 1, limits.MAX_STEPS),
         guidance=sampling.number("guidance", 0.0, limits.MAX_GUIDANCE),
@@ -219,7 +224,7 @@ def read_preset(path: Path) -> Preset:
         guidance_rescale=sampling.number("guidance_rescale", 0.0, 1.0, default=0.0),
         detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
         controls=_read_controls(top, path.parent),
-        depth_estimator=_read_depth_estimator(top, path.parent),
+        depth_estimator=_read_part_folder(top, "depth_estimator", path.parent),
         live=_read_live(top),
         ip_adapter=_read_ip_adapter(top, path.parent),
     )
@@ -298,10 +303,10 @@ def _read_controls(top: Table, base: Path) -> dict[ControlKind, PartSource]:
     return found
 
 
-def _read_depth_estimator(top: Table, base: Path) -> PartFolder | None:
-    if "depth_estimator" not in top:
+def _read_part_folder(top: Table, name: str, base: Path) -> PartFolder | None:
+    if name not in top:
         return None
-    source = _read_part(top.table("depth_estimator"), base, ("folder", "repo"))
+    source = _read_part(top.table(name), base, ("folder", "repo"))
     assert not isinstance(source, ModelFile)  # no file was offered
     return source
 

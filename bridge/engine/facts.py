@@ -55,6 +55,7 @@ def facts_of(
         upscale=settings.upscale,
         scale=settings.scale,
         detail=settings.detail,
+        draft=settings.draft,
         weights=tuple(weights),
         image_sha256=_sha256(snapshot.image),
         mask_sha256=_sha256(snapshot.mask),

@@ -59,13 +59,8 @@ class Held:
             *_used(WeightsKind.LORA, loras),
             *_used(WeightsKind.HYPERNETWORK, hypernetworks),
             *self._embeddings(settings),
-            *self._vae(),
+            *_vae(self.model.draft if settings.draft else self.model),
         )
-
-    def _vae(self) -> Iterator[UsedWeights]:
-        swapped = self.model.swapped_vae
-        if swapped is not None:
-            yield UsedWeights(WeightsKind.VAE, swapped.name, swapped.sha256)
 
     def _embeddings(self, settings: Settings) -> Iterator[UsedWeights]:
         for found in self.encoder.embeddings(settings.positive, settings.negative):
@@ -75,3 +70,9 @@ class Held:
 
 def _used(kind: WeightsKind, adapters: Iterable[Adapter]) -> Iterator[UsedWeights]:
     return (UsedWeights(kind, each.name, each.sha256, each.strength) for each in adapters)
+
+
+def _vae(model: LoadedModel) -> Iterator[UsedWeights]:
+    swapped = model.swapped_vae
+    if swapped is not None:
+        yield UsedWeights(WeightsKind.VAE, swapped.name, swapped.sha256)

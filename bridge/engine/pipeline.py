@@ -103,18 +103,19 @@ class Engine:
             held.model.brake.on(is_cancelled),
             held.references.beside(held.encoder, preset, *given) as seen,
         ):
+            model = held.model.draft if settings.draft else held.model
             weights = (*held.prepare(settings), *seen.weights)
             controlled = held.controls.use(job.request.controls, job.snapshot, preset)
             snapshot = replace(job.snapshot, controls=controlled.maps)
             if settings.upscale > 1:
                 larger = Upscale(
-                    held.model, seen.encoder, snapshot, selected, settings, controlled.guides
+                    model, seen.encoder, snapshot, selected, settings, controlled.guides
                 )
                 layer = larger.paint(on_step, is_cancelled)
                 target, working = larger.target, larger.working
             else:
                 layer, plan = passes.paint(
-                    held.model,
+                    model,
                     seen.encoder,
                     snapshot,
                     selected,

@@ -25,7 +25,7 @@ class Settings:
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
     `upscale` is how many times as large the result is.
     `detail` is the strength of the second pass over what is larger than the model likes; `scale` what share of the size
-    it would choose, each way, the model works at.
+    it would choose, each way, the model works at. `draft`: with the model's tiny VAE, where it has one.
     """
 
     preset: str
@@ -47,6 +47,7 @@ class Settings:
     detail: float
     upscale: float = 1.0
     scale: float = 1.0
+    draft: bool = False
 
     @property
     def loras(self) -> dict[str, float]:
@@ -114,6 +115,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         detail=preset.detail if request.detail is None else request.detail,
         upscale=request.upscale,
         scale=request.scale,
+        draft=request.draft,
     )
 
 

@@ -25,5 +25,6 @@ class LiveSampling:
             guidance=self.guidance if request.guidance is None else request.guidance,
             scheduler=request.scheduler or self.scheduler,
             template=self.template if request.template is None else request.template,
+            draft=True,
             detail=0.0,  # a second pass takes as long as for a picture that is to stay
         )

@@ -193,7 +193,7 @@ def _preview(root: Path, vae: Component, variant: str | None) -> Component | Non
 
 
 def inspect_part(folder: Path, name: str, variant: str | None = None) -> Component:
-    """A network in a folder of its own; `name` says of what kind it is to be: CONTROLNET or DEPTH.
+    """A network in a folder of its own; `name` says of what kind it is to be: CONTROLNET, DEPTH or PREVIEW.
 
     Raises BridgeError as `inspect_folder`, and BAD_INPUT for a network of another kind.
     """

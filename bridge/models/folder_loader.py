@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from bridge.models.folder import Component, FolderModel
 from bridge.models.parts import (
     OnPart,
     Parts,
+    TinyVae,
     finished,
     incomplete,
     reading,
@@ -55,8 +57,15 @@ def load_folder(
     vae = load_component(model.vae, device, vae_dtype(model.vae.config, model.family, dtype))
     on_part("UNet")
     unet = load_component(model.unet, device, dtype)
-    preview = None if model.preview is None else load_component(model.preview, device, dtype)
-    return Parts(model.family, unet, vae, text, model.scheduler_config, preview)
+    tiny = None if model.preview is None else load_tiny_vae(model.preview, device, dtype)
+    return Parts(model.family, unet, vae, text, model.scheduler_config, tiny)
+
+
+def load_tiny_vae(part: Component, device: torch.device, dtype: torch.dtype) -> TinyVae:
+    """Raises BridgeError (MODEL_CORRUPT) as `load_folder`."""
+    with part.weights[0].open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return TinyVae(load_component(part, device, dtype), part.folder.name, sha256)
 
 
 def load_component(part: Component, device: torch.device, dtype: torch.dtype) -> Any:

@@ -22,7 +22,7 @@ from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel, SwappedVae
 from bridge.models.parts import OnPart, Parts, is_out_of_memory
 from bridge.models.preview import TinyDecoder, fit_linear_decoder
-from bridge.models.vae import with_vae
+from bridge.models.vae import with_tiny_vae, with_vae
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, ModelSource
 from krita_plugin.krita_bridge.wire import runfile
 
@@ -64,6 +64,8 @@ def load(
         if source.vae is not None:
             parts = with_vae(parts, source.vae, target, number_format)
             swapped = SwappedVae(source.vae.stem, cache.sha256(source.vae, lambda _: None))
+        if source.tiny_vae is not None:
+            parts = with_tiny_vae(parts, source.tiny_vae, target, number_format, report)
         loaded = _assemble(source.label, sha256, parts, target, number_format, swapped)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -200,13 +202,15 @@ def _assemble(
         device=device,
         dtype=dtype,
         swapped_vae=swapped,
-        brake=_brake(parts.unet, parts.vae),
+        tiny_vae=parts.tiny,
+        brake=_brake(parts),
     )
 
 
-def _brake(*networks: torch.nn.Module) -> Brake:
-    """One for all blocks of these: it is asked 22 times in a step of SD 1.5's UNet."""
+def _brake(parts: Parts) -> Brake:
+    """One for all blocks of the UNet and the VAEs: it is asked 22 times in a step of SD 1.5's UNet."""
     brake = Brake()
+    networks = [parts.unet, parts.vae, *([parts.tiny.network] if parts.tiny is not None else [])]
     for module in (module for network in networks for module in network.modules()):
         if isinstance(module, (ResnetBlock2D, AutoencoderTinyBlock)):
             module.register_forward_pre_hook(brake)
@@ -215,8 +219,8 @@ def _brake(*networks: torch.nn.Module) -> Brake:
 
 def _preview(parts: Parts) -> Callable[[torch.Tensor], torch.Tensor]:
     """A small decoder that came with the model, the VAE where it is small itself, else a fitted map."""
-    if parts.preview is not None:
-        return TinyDecoder(parts.preview)
+    if parts.tiny is not None:
+        return TinyDecoder(parts.tiny.network)
     vae = parts.vae
     return fit_linear_decoder(vae) if isinstance(vae, AutoencoderKL) else TinyDecoder(vae)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from bridge.models.brake import Brake
 
 if TYPE_CHECKING:
     import torch
+    from diffusers import AutoencoderTiny
 
     from bridge.models.families import Family
+    from bridge.models.parts import TinyVae
 
 _INPAINT_CHANNELS = 9
 
@@ -61,7 +63,9 @@ class LoadedModel:
     `preview_decoder` maps scaled latents (N x C x h x w, as the UNet sees them) to RGB
     (N x 3 x H x W, float, about 0 to 1), at any resolution with the latents' aspect.
 
-    `brake` stops `unet` and `vae` between two of their blocks.
+    `tiny_vae` is for the same latents as `vae`, and decodes to the same size or a smaller one.
+
+    `brake` stops `unet`, `vae` and `tiny_vae` between two of their blocks.
     """
 
     name: str
@@ -76,6 +80,7 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     swapped_vae: SwappedVae | None = None
+    tiny_vae: TinyVae | None = None
     brake: Brake = field(default_factory=Brake)
 
     # What follows never changes and is asked for by every job: worked out once.
@@ -84,6 +89,14 @@ class LoadedModel:
     def latent_scale(self) -> int:
         """Pixels of the picture a latent stands for, each way."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @cached_property
+    def draft(self) -> LoadedModel:
+        """The same model with its tiny VAE for both ways, where that gives pictures of the same size."""
+        tiny = self.tiny_vae
+        if tiny is None or _scales_of(tiny.network) != {self.latent_scale}:
+            return self
+        return replace(self, vae=tiny.network, swapped_vae=SwappedVae(tiny.name, tiny.sha256))
 
     @cached_property
     def latent_channels(self) -> int:
@@ -113,3 +126,10 @@ class LoadedModel:
     def vae_dtype(self) -> torch.dtype:
         dtype: torch.dtype = next(self.vae.parameters()).dtype
         return dtype
+
+
+def _scales_of(tiny: AutoencoderTiny) -> set[int]:
+    """Pixels that a latent stands for, of its encoder and of its decoder."""
+    config = tiny.config
+    channels = (config.encoder_block_out_channels, config.decoder_block_out_channels)
+    return {int(2 ** (len(each) - 1)) for each in channels}

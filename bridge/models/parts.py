@@ -24,15 +24,24 @@ OnPart = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
+class TinyVae:
+    """An AutoencoderTiny for the latents of a larger VAE (as TAESD is), with the name and the sha256 of its weights."""
+
+    network: AutoencoderTiny
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
 class Parts:
-    """What every layout yields. `scheduler_config` as in scheduler_config.json."""
+    """What every layout yields. `scheduler_config` as in scheduler_config.json. `tiny`: beside `vae`."""
 
     family: Family
     unet: UNet2DConditionModel
     vae: AutoencoderKL | AutoencoderTiny
     text: tuple[TextEncoder, ...]
     scheduler_config: Mapping[str, Any]
-    preview: AutoencoderTiny | None = None
+    tiny: TinyVae | None = None
 
 
 def finished(part: Network, source: Path, device: torch.device, dtype: torch.dtype) -> Network:

@@ -309,6 +309,22 @@ def test_a_canvas_at_rest_sends_nothing_and_paints_nothing() -> None:
     in_studio(run)
 
 
+def test_a_change_of_the_request_alone_is_painted_and_costs_no_pixels() -> None:
+    async def run(studio: Studio) -> None:
+        await studio.settle()
+        studio.sent_bytes, painted = 0, studio.painted
+        studio.wanted = replace(
+            studio.wanted, request=replace(studio.wanted.request, strength=0.5, seed=7)
+        )
+        studio.look()
+        assert studio.worker.job is not None
+        assert (studio.worker.job.request.strength, studio.worker.job.request.seed) == (0.5, 7)
+        await studio.settle()
+        assert (studio.sent_bytes, studio.painted) == (0, painted + 1)
+
+    in_studio(run)
+
+
 def test_while_the_pen_moves_a_picture_is_finished_and_once_it_rests_the_newest_takes_its_place() -> (
     None
 ):

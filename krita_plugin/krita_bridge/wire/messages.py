@@ -65,6 +65,7 @@ class PaintRequest:
     `scale`: the model works on a picture so many times as wide and high as it would choose, 0.25 to 1.
     `detail`: strength, 0 to 1, of the second pass over what is larger than the model likes; 0 is none.
     `template` stands round the prompt, which goes where it says PLACE.
+    `draft`: pixels are read and written by the model's tiny VAE, where it has one: many times as fast, and coarser.
     """
 
     prompt: str
@@ -86,6 +87,7 @@ class PaintRequest:
     scale: float = 1.0
     detail: Optional[float] = None
     template: Optional[str] = None
+    draft: bool = False
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -185,6 +187,7 @@ class ResultFacts:
     references: Tuple[UsedReference, ...] = ()
     scale: float = 1.0
     detail: float = 0.0
+    draft: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.live.desk import LiveDesk
 from bridge.live.economy import TARGET_SECONDS
 from bridge.server import dispatcher as module
 from bridge.server.outbox import Outbox
@@ -159,6 +160,22 @@ async def test_a_worker_that_does_not_let_go_of_a_live_picture_is_ended(
     asyncio.get_running_loop().call_later(0.0, later.set)  # timers run in the order of their times
     await later.wait()
     assert bench.worker.killed == (0 if lets_go else 1)
+
+
+async def test_time_counts_from_when_the_worker_begins_to_paint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "LiveDesk", lambda: LiveDesk(lambda: now[0]))
+    bench = Bench(tmp_path)
+    anna = Krita(bench, "anna")
+    bench.says(READY)
+    anna.edit()
+    bench.says(EngineStatus(EngineState.BUSY, "Painting."))
+    now[0] = 100 * TARGET_SECONDS
+    anna.edit()
+    bench.says(replace(CANCELLED, job=last(bench).job))
+    assert last(bench).request.steps == 2
 
 
 async def test_the_full_picture_is_begun_by_itself_once_the_pen_has_rested(
