@@ -46,18 +46,21 @@ def top_of(document: CanvasDocument) -> Any:
     return layers[-1] if layers else None
 
 
-def hang(document: CanvasDocument, node: Any, above: Any) -> Generator[float, None, Any]:
+def hang(
+    document: CanvasDocument, node: Any, above: Any, is_plain: bool = True
+) -> Generator[float, None, Any]:
     """Put the new layer `node` above the layer `above`; returns the layer that hangs there.
 
-    On a large canvas that is one made by Krita, with the name and the lock of `node`. The painter's active layer stays
-    theirs.
+    On a large canvas that is one made by Krita, with the name, the lock and the eye of `node`. The painter's active layer stays
+    theirs. A layer that is not plain, as one with a mask or frames, is hung as it is.
     """
     steady = SteadyLayer(document)
     try:
-        made = yield from _made_by_krita(document, above)
+        made = (yield from _made_by_krita(document, above)) if is_plain else None
         if made is not None:
             made.setName(node.name())
             made.setLocked(node.locked())
+            made.setVisible(node.visible())
         else:
             parent = above.parentNode() if above is not None else document.root()
             parent.addChildNode(node, above)

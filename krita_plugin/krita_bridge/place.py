@@ -29,13 +29,17 @@ REST_PER_REDRAW = 9.0
 class JobLayer:
     """The layer of one press of Generate in the document it belongs to."""
 
-    def __init__(self, document: CanvasDocument, name: str, left_over: Any = None) -> None:
-        """A new layer called `name`, in no document yet; or `left_over`, a preview layer of an earlier run."""
+    def __init__(
+        self, document: CanvasDocument, name: str, left_over: Any = None, fresh: Any = None
+    ) -> None:
+        """A new layer called `name`, in no document yet; or `fresh`, one that is not just empty; or `left_over`, a preview
+        layer of an earlier run."""
         self.document = document
         self._canvas = document.canvas()
         active = document.active_node()
         self._anchor_id = active.uniqueId().toString() if active is not None else ""
-        self._node = left_over or document.new_layer(name)
+        self._node = left_over or fresh or document.new_layer(name)
+        self._is_plain = fresh is None
         self._node.setLocked(True)
         self.id = self._node.uniqueId().toString()
         self._attached = left_over is not None
@@ -128,11 +132,17 @@ class JobLayer:
         yield from self._write(bounds, image)
         yield from self.until_idle()
         self._node.setName(name)
-        if self.fate() is LayerFate.PRESENT:
-            yield from redraw(self.document, self._node)
-        self._node.setLocked(False)
-        close_guard.layer_changed()
-        self._finished = True
+        yield from self._done()
+        return decision
+
+    def add(self) -> Generator[float, None, Decision]:
+        """Put the layer into the document with the pixels that it has; returns what became of it."""
+        yield from self.until_idle()
+        decision = self.decide()
+        if decision.placement is not Placement.KEEP_IN_HISTORY:
+            yield from self._attach(decision.placement)
+            yield from self.until_idle()
+            yield from self._done()
         return decision
 
     def swap(self, bounds: Bounds, image: Buffer, name: str) -> Task:
@@ -173,6 +183,13 @@ class JobLayer:
 
     # ---- steps
 
+    def _done(self) -> Task:
+        if self.fate() is LayerFate.PRESENT:
+            yield from redraw(self.document, self._node)
+        self._node.setLocked(False)
+        close_guard.layer_changed()
+        self._finished = True
+
     def close(self) -> None:
         """No preview that is still on its way is shown any more."""
         self._closed = True
@@ -188,7 +205,7 @@ class JobLayer:
         above = anchor(self.document, self._anchor_id)
         if placement is Placement.NEW_LAYER_AT_ROOT or above is None:
             above = top_of(self.document)
-        self._node = yield from hang(self.document, self._node, above)
+        self._node = yield from hang(self.document, self._node, above, self._is_plain)
         self._attached = True
         close_guard.watch()
         close_guard.layer_changed()

@@ -28,7 +28,7 @@ _BEGINNINGS = (
 )
 
 
-def _is_pressed() -> bool:
+def is_pressed() -> bool:
     """Whether a button of the mouse is held down anywhere in Krita."""
     return bool(QtWidgets.QApplication.mouseButtons() != Qt.MouseButton.NoButton)
 
@@ -52,7 +52,7 @@ class SteadyLayer(QtCore.QObject):  # type: ignore[misc]
         for _ in range(MOST_POLLS):
             if not self._document.is_open() or not self._document.is_active():
                 return
-            if not _is_pressed():
+            if not is_pressed():
                 self._give_back()
             if self._given_back:
                 return

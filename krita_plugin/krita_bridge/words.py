@@ -37,9 +37,12 @@ def time_left(seconds: Optional[float]) -> str:
     return tr("{0} h {1} min left", whole // 3600, whole % 3600 // 60)
 
 
-def progress_line(step: int, steps: int, seconds_left: Optional[float], waiting: int) -> str:
-    """Step, time left and how many more wait, as far as they are known."""
-    parts = [tr("step {0} of {1}", step, steps) if steps else tr("waiting for its turn")]
+def progress_line(
+    step: int, steps: int, seconds_left: Optional[float], waiting: int, in_tiles: bool = False
+) -> str:
+    """Step, time left and how many more wait, as far as they are known. `in_tiles`: a step is a tile of a larger picture."""
+    done = tr("tile {0} of {1}", step, steps) if in_tiles else tr("step {0} of {1}", step, steps)
+    parts = [done if steps else tr("waiting for its turn")]
     parts.append(time_left(seconds_left) if steps else "")
     parts.append(tr("{0} more waiting", waiting) if waiting else "")
     return " · ".join(part for part in parts if part)
@@ -73,6 +76,27 @@ def result_tip(facts: ResultFacts, note: str) -> str:
     if note:
         lines.append(note)
     return "\n".join(lines)
+
+
+def pace_line(
+    rate: Optional[float], latency: Optional[float], full: bool = True, scale: float = 1.0
+) -> str:
+    """For live painting: pictures a second, seconds behind the brush, and what a slow machine leaves out.
+
+    `full` and `scale` are those of the latest picture (`messages.LivePicture`).
+    """
+    parts = [tr("{0} a second", f"{rate:.1f}")] if rate is not None else []
+    if latency is not None:
+        parts.append(tr("{0} s after the brush", f"{latency:.2f}"))
+    if not full:
+        parts.append(tr("{0} while you paint", _what_is_less(scale)))
+    return ", ".join(parts)
+
+
+def _what_is_less(scale: float) -> str:
+    if scale == 1.0:
+        return tr("fewer steps")
+    return tr("half size") if scale == 0.5 else tr("{0} % of the size", round(100 * scale))
 
 
 def snapped_strength(strength: float, steps: int) -> int:

@@ -85,3 +85,20 @@ def test_a_result_tells_what_made_it() -> None:
         "Refine 55 %, embedded model, 3.1 s",
         "Not placed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rate", "latency", "full", "scale", "line"),
+    [
+        (None, None, True, 1.0, ""),
+        (None, 0.4, True, 1.0, "0.40 s after the brush"),
+        (2.13, 0.4, True, 1.0, "2.1 a second, 0.40 s after the brush"),
+        (5.0, 0.3, False, 1.0, "5.0 a second, 0.30 s after the brush, fewer steps while you paint"),
+        (5.0, 0.3, False, 0.5, "5.0 a second, 0.30 s after the brush, half size while you paint"),
+        (None, 1.0, False, 0.75, "1.00 s after the brush, 75 % of the size while you paint"),
+    ],
+)
+def test_the_pace_of_live_painting_says_what_a_slow_machine_leaves_out(
+    rate: float | None, latency: float | None, full: bool, scale: float, line: str
+) -> None:
+    assert words.pace_line(rate, latency, full, scale) == line
