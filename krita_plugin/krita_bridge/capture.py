@@ -78,6 +78,19 @@ def plan_capture(
             )
         keeps = meaning.prefill is Prefill.KEEP and strength < 1.0
         return Plan(canvas, Bounds.of_canvas(canvas), reads_image=keeps, reads_mask=False)
+    bounds = context_bounds(_inside(canvas, selection), canvas, native, meaning.margin)
+    return Plan(canvas, bounds, reads_image=True, reads_mask=True)
+
+
+def plan_upscale(canvas: Extent, selection: Optional[Bounds]) -> Plan:
+    """What an upscaling needs: the box round the selection, or the whole canvas. Raises MessageError as `plan_capture`."""
+    if selection is None:
+        return Plan(canvas, Bounds.of_canvas(canvas), reads_image=True, reads_mask=False)
+    return Plan(canvas, _inside(canvas, selection), reads_image=True, reads_mask=True)
+
+
+def _inside(canvas: Extent, selection: Bounds) -> Bounds:
+    """The part of the selection's box that lies on the canvas."""
     if selection.is_empty:
         raise MessageError(
             "The selection is empty: select an area, or deselect to paint the whole canvas."
@@ -89,8 +102,7 @@ def plan_capture(
         raise MessageError(
             f"The selection is only {inside.width} x {inside.height} px: select a larger area."
         )
-    bounds = context_bounds(inside, canvas, native, meaning.margin)
-    return Plan(canvas, bounds, reads_image=True, reads_mask=True)
+    return inside
 
 
 def plan_growth(canvas: Extent, margins: Margins, native: int) -> Plan:

@@ -81,6 +81,26 @@ def save_margins(margins: List[int]) -> None:
     _write("margins", ",".join(map(str, margins)))
 
 
+@dataclass(frozen=True)
+class Enlargement:
+    """How the painter upscales: so many times as large, and how much the model may change, 0 to 1."""
+
+    factor: float = 2.0
+    strength: float = 0.3
+
+
+def load_enlargement() -> Enlargement:
+    try:
+        factor, strength = map(float, _read("enlargement", "").split(","))
+    except ValueError:
+        return Enlargement()
+    return Enlargement(factor, strength)
+
+
+def save_enlargement(enlargement: Enlargement) -> None:
+    _write("enlargement", f"{enlargement.factor},{enlargement.strength}")
+
+
 def load_open_parts(parts: Tuple[str, ...]) -> List[str]:
     """Which folded parts of the docker were open."""
     found = _read("open_parts", "").split(",")
