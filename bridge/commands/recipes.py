@@ -61,7 +61,8 @@ def fill_in(arguments: argparse.Namespace, recipe: Recipe, say: Say) -> None:
         images = f"{recipe.references} reference image{'s' * (recipe.references > 1)}"
         say(f"It was made with {images}, which the file does not hold: use --reference.")
     if recipe.controls and not arguments.control:
-        layers = f"{recipe.controls} control layer{'s' * (recipe.controls > 1)}"
+        count = len(recipe.controls)
+        layers = f"{count} control layer{'s' * (count > 1)}"
         say(f"It was made with {layers}, whose maps the file does not hold: use --control.")
     if arguments.blend is None and recipe.blend is not None:
         arguments.blend = recipe.blend.value

@@ -6,10 +6,11 @@ wants to wait before it goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generator, List, Optional, Protocol, Tuple
+from dataclasses import dataclass, field
+from typing import Callable, Generator, List, Mapping, Optional, Protocol, Tuple
 
-from .strips import strips
+from .link import Pixels as Picture
+from .strips import STRIP_BYTES, strips
 from .wire.geometry import Bounds, Extent, Margins, context_bounds
 from .wire.messages import MessageError
 from .wire.modes import MEANINGS, Mode, Prefill
@@ -50,15 +51,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was read: the rows of `plan.bounds` in strips; None where the plan did not ask for it."""
+    """What was read: the rows of `plan.bounds` in strips; None where the plan did not ask for it. `controls`: the same
+    of layers, BGRA, by the number of their control. `references`: BGRA, of sizes of their own."""
 
     plan: Plan
     image: Optional[Tuple[bytes, ...]]
     mask: Optional[Tuple[bytes, ...]]
+    controls: Mapping[int, Tuple[bytes, ...]] = field(default_factory=dict)
+    references: Tuple[Picture, ...] = ()
 
 
-class NothingSelected(Exception):
-    """The mask that was read has no selected pixel; the text is a sentence for the painter."""
+class CannotCapture(Exception):
+    """What the job needs is not there; the text is a sentence for the painter."""
 
 
 def plan_capture(
@@ -119,20 +123,20 @@ def capture(pixels: Pixels, plan: Plan) -> Generator[float, None, Snapshot]:
     """Read what `plan` asks for; returns the Snapshot.
 
     The picture is of one moment: a capture waits while a stroke is being painted, and starts again when one
-    began before its last strip was read. Raises NothingSelected when the mask turns out to be empty.
+    began before its last strip was read. Raises CannotCapture when the mask turns out to be empty.
     """
     mask = None
     if plan.reads_mask:
-        mask = yield from _read(pixels, plan.bounds, of_mask=True)
+        mask = yield from read_strips(pixels.is_idle, pixels.read_mask, plan.bounds, 1)
         if all(part.count(0) == len(part) for part in mask):
-            raise NothingSelected(
+            raise CannotCapture(
                 "Nothing is selected on the canvas: select an area, or deselect to paint all of it."
             )
     elif plan.kept is not None:
         mask = tuple(_all_but(plan.kept, strip) for strip in strips(plan.bounds, 1))
     image = None
     if plan.reads_image:
-        image = yield from _read(pixels, plan.bounds, of_mask=False)
+        image = yield from read_strips(pixels.is_idle, pixels.read_image, plan.bounds, 4)
     return Snapshot(plan, image, mask)
 
 
@@ -147,15 +151,22 @@ def _all_but(kept: Bounds, area: Bounds) -> bytes:
     return row * above + other * inside.height + row * (area.height - above - inside.height)
 
 
-def _read(pixels: Pixels, area: Bounds, of_mask: bool) -> Generator[float, None, Tuple[bytes, ...]]:
+def read_strips(
+    is_idle: Callable[[], bool],
+    read: Callable[[Bounds], bytes],
+    area: Bounds,
+    pixel_bytes: int,
+    strip_bytes: int = STRIP_BYTES,
+) -> Generator[float, None, Tuple[bytes, ...]]:
+    """The rows of `area` in strips, all of one moment: from the beginning again when a stroke began meanwhile."""
     while True:
-        while not pixels.is_idle():
+        while not is_idle():
             yield POLL_SECONDS
         parts: List[bytes] = []
-        for strip in strips(area, 1 if of_mask else 4):
-            if parts and not pixels.is_idle():
+        for strip in strips(area, pixel_bytes, strip_bytes):
+            if parts and not is_idle():
                 break
-            parts.append(pixels.read_mask(strip) if of_mask else pixels.read_image(strip))
+            parts.append(read(strip))
             yield 0.0
         else:
             return tuple(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List, Optional, Tuple
 
 from krita import Krita
 
@@ -16,6 +16,11 @@ ANNOTATION = "krita_bridge"
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
 _SRGB_PROFILES = (SRGB, "sRGB built-in", "sRGB built-in - (lcms internal)", "sRGB IEC61966-2.1")
 _ARGB32 = QtGui.QImage.Format.Format_ARGB32
+
+
+def is_srgb8(model: str, depth: str, profile: str) -> bool:
+    """Whether pixels of this colour space are what travels on the wire: BGRA, 8 bit, sRGB."""
+    return model == "RGBA" and depth == "U8" and profile in _SRGB_PROFILES
 
 
 def active_document() -> Optional[CanvasDocument]:
@@ -96,11 +101,7 @@ class CanvasDocument:
     def is_srgb8(self) -> bool:
         """Whether the document's own pixels are what travels on the wire."""
         document = self._document
-        return (
-            document.colorModel() == "RGBA"
-            and document.colorDepth() == "U8"
-            and document.colorProfile() in _SRGB_PROFILES
-        )
+        return is_srgb8(document.colorModel(), document.colorDepth(), document.colorProfile())
 
     def grow(self, margins: Margins) -> None:
         """Make the canvas larger; an undo step of its own, as Image > Resize Canvas is."""
@@ -150,6 +151,19 @@ class CanvasDocument:
             node = pending.pop()
             yield node
             pending.extend(node.childNodes())
+
+    def layers(self) -> List[Tuple[str, str]]:
+        """The uniqueId and the name of every layer, masks left out, as the layers docker has them: topmost first, what
+        is in a group below it and indented."""
+        found: List[Tuple[str, str]] = []
+        pending = [(node, 0) for node in self.root().childNodes()]
+        while pending:
+            node, depth = pending.pop()
+            if node.type().endswith("mask"):
+                continue
+            found.append((node.uniqueId().toString(), "    " * depth + node.name()))
+            pending.extend((child, depth + 1) for child in node.childNodes())
+        return found
 
     def holds(self, node: Any) -> bool:
         """Whether `node` hangs in this document's tree."""

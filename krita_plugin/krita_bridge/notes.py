@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
+from .conditions import ChosenControl, ChosenReference, read_chosen
+from .wire import limits
+from .wire.messages import to_fields
 from .wire.modes import Blend, Mode
 
 
@@ -56,9 +59,11 @@ class Form:
     mode: str = ""
     blend: str = Blend.SOFT.value
     match_colors: bool = True
+    controls: Tuple[ChosenControl, ...] = ()
+    references: Tuple[ChosenReference, ...] = ()
 
     def dumps(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(to_fields(self))
 
 
 def read_form(text: str) -> Form:
@@ -69,6 +74,10 @@ def read_form(text: str) -> Form:
         value = values.get(field.name)
         if type(value) is type(field.default):
             kept[field.name] = value
+    kept["controls"] = read_chosen(ChosenControl, values.get("controls"), limits.MAX_CONTROLS)
+    kept["references"] = read_chosen(
+        ChosenReference, values.get("references"), limits.MAX_REFERENCES
+    )
     form = Form(**kept)
     if not 0.0 < form.strength <= 1.0:
         form = replace(form, strength=1.0)
@@ -87,7 +96,7 @@ class DocumentMemory:
     form: Form
 
     def dumps(self) -> bytes:
-        return json.dumps({"document": self.document, "form": asdict(self.form)}).encode("utf-8")
+        return json.dumps({"document": self.document, "form": to_fields(self.form)}).encode("utf-8")
 
 
 def new_memory(form: Form) -> DocumentMemory:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from .capture import Snapshot
 from .client import ConnectionChanged, ConnectionState, Event, Received
 from .history import Entry, History
+from .link import Pixels
 from .notes import DocumentNote, read_note
 from .text import tr
 from .wire import messages
-from .wire.frames import Buffer
+from .wire.frames import Buffer, Tensor
 from .wire.geometry import Bounds
 from .wire.messages import EngineState, EngineStatus, JobState, PresetInfo
 
@@ -29,11 +30,22 @@ class Link(Protocol):
         submit: messages.Submit,
         image: Optional[Sequence[Buffer]] = None,
         mask: Optional[Sequence[Buffer]] = None,
+        controls: Optional[Mapping[int, Sequence[Buffer]]] = None,
+        references: Sequence[Pixels] = (),
     ) -> None: ...
 
     def cancel(self, job: str) -> None: ...
 
     def acknowledge(self, job: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class KeptMap:
+    """The map that control `number` of a job was heard with: opaque BGRA uint8 of the size of `bounds`."""
+
+    number: int
+    bounds: Bounds
+    image: Buffer
 
 
 class Easel(Protocol):
@@ -42,6 +54,8 @@ class Easel(Protocol):
     def preview(self, job: str, bounds: Bounds, image: Buffer) -> None: ...
 
     def finish(self, entry: Entry) -> None: ...
+
+    def keep_map(self, entry: Entry, kept: KeptMap) -> None: ...
 
     def show(self, entry: Entry) -> None: ...
 
@@ -68,6 +82,8 @@ class Job:
     step: int = 0
     steps: int = 0
     seconds_left: Optional[float] = None
+    bounds: Optional[Bounds] = None
+    """What was captured of the canvas."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,7 @@ class Painting:
             job = self._jobs.get(name)
             if job is None or job.stage is not Stage.READING:
                 continue
-            job.stage = Stage.WAITING
+            job.stage, job.bounds = Stage.WAITING, snapshot.plan.bounds
             submit = messages.Submit(
                 job.job,
                 job.request,
@@ -159,7 +175,9 @@ class Painting:
                 job.note.dumps(),
                 previews,
             )
-            self._link.submit(submit, snapshot.image, snapshot.mask)
+            self._link.submit(
+                submit, snapshot.image, snapshot.mask, snapshot.controls, snapshot.references
+            )
         self._changed()
 
     def not_captured(self, jobs: Sequence[str], sentence: str) -> None:
@@ -240,7 +258,7 @@ class Painting:
         elif isinstance(message, messages.Preview) and received.image is not None:
             self._on_preview(message, received.image)
         elif isinstance(message, messages.Result) and received.image is not None:
-            self._on_result(message, received.image)
+            self._on_result(message, received.image, received.maps)
         elif isinstance(message, messages.Ended):
             self._on_ended(message)
         elif isinstance(message, messages.Unknown):
@@ -265,7 +283,9 @@ class Painting:
         if self._leads(job):
             self._easel.preview(message.job, message.bounds, image)
 
-    def _on_result(self, message: messages.Result, image: Buffer) -> None:
+    def _on_result(
+        self, message: messages.Result, image: Buffer, maps: Mapping[int, Tensor]
+    ) -> None:
         note = read_note(message.document)
         entry = Entry(message.job, message.bounds, message.canvas, message.facts, note, image)
         job = self._jobs.pop(message.job, None)
@@ -276,6 +296,9 @@ class Painting:
             self.notice = tr("A picture from before waits below. Click it to place it.")
         elif self._leads(job):
             self._easel.finish(entry)
+        if job is not None and job.bounds is not None:
+            for number, kept in sorted(maps.items()):
+                self._easel.keep_map(entry, KeptMap(number, job.bounds, kept.data))
 
     def _on_ended(self, message: messages.Ended) -> None:
         known = message.job in self._jobs

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from .wire import limits
+from .wire.control import UsedControl
 from .wire.geometry import Bounds, Extent
 from .wire.messages import (
     MessageError,
@@ -48,7 +49,7 @@ class Recipe:
     """What can be asked for again. None: the text does not say.
 
     `scheduler` as the text calls it; `clip_skip` counts as A1111 does; `size` is that of the picture, px.
-    `references` and `controls`: how many reference images and control layers there were, which no text can hold.
+    `references`: how many reference images there were. Neither they nor what `controls` were taken from is in the text.
     """
 
     prompt: str = ""
@@ -64,8 +65,8 @@ class Recipe:
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
     size: Optional[Extent] = None
-    references: int = 0
-    controls: int = 0
+    references: Optional[int] = None
+    controls: Optional[Tuple[UsedControl, ...]] = None
     blend: Optional[Blend] = None
     match_colors: Optional[bool] = None
 
@@ -121,7 +122,7 @@ def recipe_of(facts: ResultFacts, size: Optional[Extent] = None) -> Recipe:
         guidance_rescale=_within(facts.guidance_rescale, 0.0, 1.0),
         size=size,
         references=len(facts.references),
-        controls=len(facts.controls),
+        controls=facts.controls,
         blend=facts.blend,
         match_colors=facts.match_colors,
     )

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from .conditions import ChosenControl, ChosenReference
 from .notes import Form
 from .pngtext import SIGNATURE, read_texts
 from .recipe import PARAMETERS, Recipe, read_recipe
 from .text import tr
-from .wire.messages import PresetInfo
+from .wire.control import Control, ControlSource, UsedControl
+from .wire.messages import MessageError, PresetInfo
 
 MOST_TEXT = 1 << 20
 
@@ -37,9 +39,15 @@ def read_file(path: Path) -> Recipe:
     return recipe
 
 
-def reuse(recipe: Recipe, presets: Sequence[PresetInfo], now: Form) -> Tuple[Form, List[str]]:
-    """The form with what the recipe says, `now` where it says nothing; and what of it the docker cannot set, in words."""
+def reuse(
+    recipe: Recipe, presets: Sequence[PresetInfo], now: Form, asked: Optional[Form] = None
+) -> Tuple[Form, List[str]]:
+    """The form with what the recipe says, `now` where it says nothing; and what of it the docker cannot set, in words.
+
+    `asked`: the form that was used, where it is still known: it has the layers and files that no recipe holds.
+    """
     preset = find_preset(recipe, presets)
+    controls, references, without = _conditions(recipe, now, asked)
     form = replace(
         now,
         prompt=recipe.prompt,
@@ -52,8 +60,40 @@ def reuse(recipe: Recipe, presets: Sequence[PresetInfo], now: Form) -> Tuple[For
         mode=recipe.mode.value if recipe.mode else "",
         blend=recipe.blend.value if recipe.blend else now.blend,
         match_colors=now.match_colors if recipe.match_colors is None else recipe.match_colors,
+        controls=controls,
+        references=references,
     )
-    return form, _left_out(recipe, preset)
+    return form, _left_out(recipe, preset) + without
+
+
+_Conditions = Tuple[Tuple[ChosenControl, ...], Tuple[ChosenReference, ...], List[str]]
+
+
+def _conditions(recipe: Recipe, now: Form, asked: Optional[Form]) -> _Conditions:
+    """Controls, references, and what of both cannot be set. Of controls those from the canvas can, by the text alone."""
+    if asked is not None:
+        return asked.controls, asked.references, []
+    controls, references, left_out = now.controls, now.references, []
+    if recipe.controls is not None:
+        again = [_from_canvas(used) for used in recipe.controls]
+        controls = tuple(chosen for chosen in again if chosen is not None)
+        if None in again:
+            left_out.append(tr("control layers"))
+    if recipe.references is not None:
+        references = ()
+        if recipe.references:
+            left_out.append(tr("reference images"))
+    return controls, references, left_out
+
+
+def _from_canvas(used: UsedControl) -> Optional[ChosenControl]:
+    if used.source is not ControlSource.CANVAS:
+        return None
+    try:
+        control = Control(used.kind, used.source, used.strength, used.start, used.end)
+    except MessageError:
+        return None
+    return ChosenControl(control)
 
 
 def find_preset(recipe: Recipe, presets: Sequence[PresetInfo]) -> Optional[PresetInfo]:
@@ -78,10 +118,6 @@ def _left_out(recipe: Recipe, preset: Optional[PresetInfo]) -> List[str]:
             left_out.append(tr("guidance"))
         if recipe.scheduler and _bare(recipe.scheduler) != _bare(preset.scheduler):
             left_out.append(tr("scheduler"))
-    if recipe.controls:
-        left_out.append(tr("control layers"))
-    if recipe.references:
-        left_out.append(tr("reference images"))
     return left_out
 
 

@@ -10,16 +10,22 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 from . import document as documents
 from . import settings as stored
-from .capture import NothingSelected, Plan, capture, plan_capture, plan_growth
+from .capture import CannotCapture, Plan, plan_capture, plan_growth, plan_upscale
 from .client import Client, Event
+from .conditions import control_name, what_is_missing, with_conditions
 from .document import CanvasDocument
+from .forms import Forms
+from .gather import capture_all
 from .guard import Placement
 from .history import Entry, PromptHistory
+from .larger import is_larger, open_larger
 from .launcher import Launcher, bridge_home
+from .layers import DocumentSources
 from .live.follow import Wanted
-from .live.painter import LivePainter, Shown
-from .notes import DocumentMemory, DocumentNote, Form, new_memory
-from .painting import Job, Painting
+from .live.keeper import LiveKeeper
+from .live.painter import LivePainter
+from .notes import DocumentNote, Form
+from .painting import Job, KeptMap, Painting
 from .place import JobLayer
 from .qt import QtCore, pyqtSignal
 from .text import tr
@@ -27,7 +33,7 @@ from .turns import Task, Turns
 from .wire.frames import Buffer
 from .wire.geometry import Bounds, Margins
 from .wire.limits import MAX_SEED
-from .wire.messages import MessageError, PaintRequest, Submit, check_live_area
+from .wire.messages import MessageError, PaintRequest, PresetInfo, Submit, check_live_area
 from .wire.modes import MEANINGS, Blend, Mode
 from .words import layer_name, title
 
@@ -49,12 +55,14 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     """Owns the client, the jobs and their layers; the dockers show it and call it."""
 
     changed = pyqtSignal()
+    map_kept = pyqtSignal(str, object)
+    """The map of a ChosenControl, of the document of this key, is a layer now."""
 
     def __init__(self) -> None:
         super().__init__()
         self.settings = stored.load()
         self.prompts = PromptHistory(stored.load_prompts())
-        self._forms: Dict[str, Form] = {}
+        self.forms = Forms()
         self._layers: Dict[str, JobLayer] = {}
         self._layer_of_job: Dict[str, JobLayer] = {}
         self._latest: Dict[str, Tuple[Bounds, Buffer]] = {}
@@ -65,7 +73,9 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self._launcher = Launcher(home)
         self._client = Client("Krita", stored.client_id(), self._arrived, home, self._launcher)
         self.painting = Painting(self._client, self, self.changed.emit)
-        self.live = LivePainter(self._client, self._turns, self.painting.say, self.changed.emit)
+        say, changed = self.painting.say, self.changed.emit
+        self.keeper = LiveKeeper(self._turns, say, changed, home / "recordings")
+        self.live = LivePainter(self._client, self._turns, self.keeper, say, changed)
         self._arrivals.arrived.connect(
             self.live.on_event, QtCore.Qt.ConnectionType.QueuedConnection
         )
@@ -79,6 +89,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     def stop(self) -> None:
         self._turns.stop()
+        self.keeper.stop()
         self._client.stop()
 
     def _arrived(self, event: Event) -> None:
@@ -88,7 +99,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         _log.error("a task failed", exc_info=error)
         self.painting.say(tr("Something went wrong inside the plugin: {0}", error))
 
-    # ---- settings and forms
+    # ---- settings
 
     def change_settings(self, settings: stored.Settings) -> None:
         other_command = settings.bridge_command != self.settings.bridge_command
@@ -106,41 +117,47 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             return False
         return True
 
-    def form_for(self, document: Optional[CanvasDocument]) -> Form:
-        """What the painter had set for this document; the last values for a new one."""
-        if document is None:
-            return stored.load_last_form()
-        if document.key not in self._forms:
-            memory = document.memory()
-            self._forms[document.key] = memory.form if memory else stored.load_last_form()
-        return self._forms[document.key]
-
-    def keep_form(self, key: str, form: Form) -> None:
-        self._forms[key] = form
+    def asked(self, entry: Entry) -> Optional[Form]:
+        """The form that a result of this run of Krita was asked for with."""
+        return self.forms.asked(_press_of(entry))
 
     # ---- generating
 
-    def generate(self, form: Form, mode: Mode, strength: float, count: int = 1) -> Form:
-        """Begin `count` variations of what `form` asks for; returns the form with the seed that is used."""
+    def generate(
+        self, form: Form, mode: Mode, strength: float, count: int = 1, same_seed: bool = False
+    ) -> Form:
+        """Begin `count` variations of what `form` asks for; returns the form with the seed that is used: a new one
+        unless it is locked, or `same_seed`."""
 
-        def plan(document: CanvasDocument, native: int) -> Plan:
+        def plan(document: CanvasDocument, native: int, request: PaintRequest) -> Plan:
             canvas, selection = document.canvas(), document.selection_bounds()
             found = plan_capture(canvas, selection, native, strength, mode)
-            _check_size(found)
+            _check_size(found, request)
             return found
 
-        return self._press(form, mode, strength, count, plan)
+        return self._press(form, mode, strength, count, plan, same_seed)
 
     def expand(self, form: Form, margins: Margins) -> Form:
         """Grow the canvas and paint what is new; returns the form with the seed that is used."""
 
-        def plan(document: CanvasDocument, native: int) -> Plan:
+        def plan(document: CanvasDocument, native: int, request: PaintRequest) -> Plan:
             growth = plan_growth(document.canvas(), margins, native)
-            _check_size(growth)
+            _check_size(growth, request)
             document.grow(margins)
             return growth
 
         return self._press(form, Mode.EXPAND, MEANINGS[Mode.EXPAND].strength, 1, plan)
+
+    def upscale(self, form: Form, enlargement: stored.Enlargement) -> Form:
+        """Begin a larger picture of what is selected, or of the canvas; returns the form with the seed that is used."""
+
+        def plan(document: CanvasDocument, native: int, request: PaintRequest) -> Plan:
+            found = plan_upscale(document.canvas(), document.selection_bounds())
+            _check_size(found, request)
+            return found
+
+        factor, strength = enlargement.factor, enlargement.strength
+        return self._press(form, Mode.REFINE, strength, 1, plan, upscale=factor)
 
     def _press(
         self,
@@ -148,19 +165,27 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         mode: Mode,
         strength: float,
         count: int,
-        plan: Callable[[CanvasDocument, int], Plan],
+        plan: Callable[[CanvasDocument, int, PaintRequest], Plan],
+        same_seed: bool = False,
+        upscale: float = 1.0,
     ) -> Form:
         document = documents.active_document()
         if document is None:
             self.painting.say(tr("Open or create a picture first."))
             return form
-        if not form.seed_locked:
+        if not (form.seed_locked or same_seed):
             form = replace(form, seed=random.randint(0, LARGEST_RANDOM_SEED))
         preset = self.painting.preset(form.preset)
         try:
+            _check_conditions(form, preset, document)
             name = preset.name if preset else ""
-            requests = [_request(form, name, mode, strength, n) for n in range(count)]
-            wanted = plan(document, preset.native if preset else DEFAULT_NATIVE)
+            asked = [_request(form, name, mode, strength, n) for n in range(count)]
+            requests = [
+                replace(with_conditions(request, form.controls, form.references, n), upscale=upscale)
+                for n, request in enumerate(asked)
+            ]
+            native = preset.native if preset else DEFAULT_NATIVE
+            wanted = plan(document, native, requests[0])
             self._begin(document, form, wanted, requests)
         except MessageError as error:
             self.painting.say(tr(str(error)))
@@ -169,23 +194,24 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     def _begin(
         self, document: CanvasDocument, form: Form, plan: Plan, requests: List[PaintRequest]
     ) -> None:
-        memory = document.memory()
-        memory = DocumentMemory(memory.document, form) if memory else new_memory(form)
         first = requests[0]
-        name = layer_name(title(first.prompt, first.mode or Mode.FILL), first.seed)
-        layer = JobLayer(document, name)
         self._epoch += 1
-        note = DocumentNote(memory.document, layer.id, self._epoch)
-        jobs = [Job(uuid.uuid4().hex, request, note) for request in requests]
-        document.remember(memory)
-        self.keep_form(document.key, form)
         self.prompts.used(form.prompt)
-        stored.save_used(form, self.prompts.prompts())
-        self._layer_of_job.update((job.job, layer) for job in jobs)
+        if first.upscale > 1:
+            # It becomes a document of its own: nothing is hung into this one, and nothing written down in it.
+            layer, note = None, DocumentNote("", uuid.uuid4().hex, self._epoch)
+        else:
+            name = layer_name(title(first.prompt, first.mode or Mode.FILL), first.seed)
+            layer = JobLayer(document, name)
+            memory = self.forms.used(document, layer.id, form, self.prompts.prompts())
+            note = DocumentNote(memory.document, layer.id, self._epoch)
+        jobs = [Job(uuid.uuid4().hex, request, note) for request in requests]
+        if layer is not None:
+            self._layer_of_job.update((job.job, layer) for job in jobs)
         self.painting.begin(jobs)
-        self._turns.add("capture", self._capture(document, plan, [job.job for job in jobs]))
+        self._turns.add("capture", self._capture(document, plan, form, [job.job for job in jobs]))
 
-    def _capture(self, document: CanvasDocument, plan: Plan, jobs: List[str]) -> Task:
+    def _capture(self, document: CanvasDocument, plan: Plan, form: Form, jobs: List[str]) -> Task:
         in_the_way = [
             layer
             for layer in set(self._layer_of_job.values())
@@ -194,8 +220,11 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         try:
             if in_the_way:
                 _hide(document, in_the_way, True)
-            snapshot = yield from capture(document, plan)
-        except NothingSelected as error:
+            sources = DocumentSources(document)
+            snapshot = yield from capture_all(
+                document, plan, form.controls, form.references, sources
+            )
+        except CannotCapture as error:
             self.painting.not_captured(jobs, tr(str(error)))
             return
         finally:
@@ -216,20 +245,22 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         request = _request(form, preset.name if preset else "", mode, strength, 0)
         return Wanted(document.key, plan, request)
 
-    def _keep_live(self, shown: Shown) -> Task:
-        """The live picture becomes a layer: one undo step."""
-        facts, document = shown.message.facts, shown.document
-        if not document.is_open() or document.canvas() != shown.message.canvas:
-            self.painting.say(
-                tr("The canvas has another size now; let the picture catch up first.")
-            )
-            return
-        name = layer_name(title(facts.prompt, facts.mode), facts.seed)
-        decision = yield from JobLayer(document, name).finish(
-            shown.message.bounds, shown.image, name
-        )
-        if decision.sentence:
-            self.painting.say(decision.sentence)
+    def keep_parts(self) -> None:
+        """The live picture becomes a layer that shows where its mask is painted."""
+        if self.live.shown is not None:
+            self.keeper.keep_parts(self.live.shown)
+        else:
+            self.painting.say(tr("There is no live picture: switch Live on first."))
+
+    def toggle_recording(self) -> None:
+        """Begin to record live pictures, or make a layer of those that were."""
+        document = documents.active_document()
+        if self.keeper.is_recording:
+            self.keeper.end_recording()
+        elif self.live.is_on and document is not None:
+            self.keeper.record(document)
+        else:
+            self.painting.say(tr("There is no live picture: switch Live on first."))
 
     # ---- painting.Easel
 
@@ -249,6 +280,9 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             yield from layer.preview(*latest)
 
     def finish(self, entry: Entry) -> None:
+        if is_larger(entry):
+            self.show(entry)
+            return
         self._latest.pop(entry.job, None)
         layer = self._layer_of_job.get(entry.job)
         if layer is not None:
@@ -256,8 +290,14 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
                 del self._layer_of_job[job]
             self._turns.add(entry.job, self._finish(entry, layer))
 
+    def keep_map(self, entry: Entry, kept: KeptMap) -> None:
+        self._turns.add(entry.job, self._keep_map(entry, kept))
+
     def show(self, entry: Entry) -> None:
-        self._turns.add("show", self._show(entry))
+        if is_larger(entry):
+            self._turns.add("larger", open_larger(entry, self.painting))
+        else:
+            self._turns.add("show", self._show(entry))
 
     def drop(self, job: str) -> None:
         self._latest.pop(job, None)
@@ -277,7 +317,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     def keep(self) -> None:
         """The live picture becomes a layer; else the result that is shown stays as it is: another gets its own layer."""
         if self.live.shown is not None:
-            self._turns.add("keep", self._keep_live(self.live.shown))
+            self.keeper.keep(self.live.shown)
             return
         entry = self.painting.history.get(self.painting.current)
         if entry is not None:
@@ -291,6 +331,22 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             return
         self._hang(entry, layer)
         self.painting.placed(entry.job)
+
+    def _keep_map(self, entry: Entry, kept: KeptMap) -> Task:
+        """A layer of its own, hidden: it would cover the picture. Where the result found no place, its map has none."""
+        press = _press_of(entry)
+        asked, beside = self.forms.asked(press), self._layers.get(press)
+        if asked is None or beside is None:
+            return
+        document, chosen = beside.document, asked.controls[kept.number]
+        if not document.is_open() or document.canvas() != entry.canvas:
+            return
+        name = layer_name(tr("{0} map", control_name(chosen.control.kind)), entry.facts.seed)
+        layer = JobLayer(document, name)
+        layer.hide(True)
+        yield from layer.finish(kept.bounds, kept.image, name)
+        self.forms.map_was_kept(document.key, chosen)
+        self.map_kept.emit(document.key, chosen)
 
     def _hang(self, entry: Entry, layer: JobLayer) -> None:
         """Remember on which layer the results of this press are shown; only for the latest presses."""
@@ -354,6 +410,18 @@ def _request(form: Form, preset: str, mode: Mode, strength: float, number: int) 
     )
 
 
-def _check_size(plan: Plan) -> None:
+def _check_conditions(form: Form, preset: Optional[PresetInfo], document: CanvasDocument) -> None:
+    """Raises MessageError with a sentence when controls or references lack something."""
+    sentence = what_is_missing(
+        form.controls,
+        form.references,
+        preset,
+        lambda unique_id: document.find(unique_id) is not None,
+    )
+    if sentence:
+        raise MessageError(sentence)
+
+
+def _check_size(plan: Plan, request: PaintRequest) -> None:
     """Raises MessageError with a sentence when the area is too large to be sent."""
-    Submit("size", PaintRequest(""), plan.canvas, plan.bounds)
+    Submit("size", request, plan.canvas, plan.bounds)

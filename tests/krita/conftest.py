@@ -21,6 +21,7 @@ from tests.krita.harness import (
     HostBridge,
     Krita,
     KritaInstall,
+    Live,
     MissingKrita,
     find,
 )
@@ -101,7 +102,10 @@ class Studio:
 @pytest.fixture(scope="session")
 def bridge(krita_install: KritaInstall) -> Iterator[HostBridge]:
     """One bridge for all tests, because its model takes seconds to load."""
+    from tests.krita.harness.controlled import add_controlled_preset  # loads torch
+
     with HostBridge(krita_install) as running:
+        add_controlled_preset(running.home)
         running.start()
         yield running
 
@@ -129,3 +133,11 @@ def studio(krita_with_plugin: SharedKrita, bridge: HostBridge) -> Iterator[Studi
     running.close_all()
     raised = running.exceptions()
     assert not raised, "\n".join(raised)
+
+
+@pytest.fixture
+def live(studio: Studio) -> Iterator[Live]:
+    """Live painting, off; switched off again at the end."""
+    found = Live(studio.krita, studio.docker)
+    yield found
+    found.switch(False)

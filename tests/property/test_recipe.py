@@ -89,7 +89,8 @@ def test_our_own_text_keeps_everything(facts: ResultFacts, size: Extent) -> None
         clip_skip=facts.clip_skip,
         guidance_rescale=facts.guidance_rescale,
         size=size,
-        controls=len(facts.controls),
+        references=0,
+        controls=facts.controls,
         blend=facts.blend,
         match_colors=facts.match_colors,
     )

@@ -8,6 +8,7 @@ from krita import DockWidget
 
 from .. import document as documents
 from .. import settings as stored
+from ..conditions import ChosenControl
 from ..document import CanvasDocument
 from ..live.follow import Wanted
 from ..painting import Stage
@@ -23,6 +24,7 @@ from .live import LiveView
 from .results import ResultsView
 from .settings_panel import SettingsPanel
 from .state import StateView
+from .upscale import UpscalePanel
 
 DOCKER_ID = "krita_bridge_docker"
 SELECTION_POLL_MS = 250
@@ -52,7 +54,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._selection_timer = QtCore.QTimer(self)
         self._selection_timer.timeout.connect(self._look_again)
         self._selection_timer.start(SELECTION_POLL_MS)
-        self._form.load(studio.form_for(None))
+        self._form.show_document(None)
         self._show_studio()
 
     # ---- called by Krita and the actions
@@ -63,21 +65,28 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         if (document.key if document else None) == (self._document.key if self._document else None):
             return
         if self._document is not None:
-            self._studio.keep_form(self._document.key, self._form.form())
+            self._studio.forms.keep(self._document.key, self._form.form())
         self._document = document
         self._look()
-        self._form.load(self._studio.form_for(document))
+        self._form.show_document(document)
 
-    def generate(self, count: int = 1) -> None:
+    def generate(self, count: int = 1, same_seed: bool = False) -> None:
         self._look()
         mode, strength = self._form.strength.mode(), self._form.strength.strength()
-        self._form.used(self._studio.generate(self._form.form(), mode, strength, count))
+        form = self._form.form()
+        self._form.used(self._studio.generate(form, mode, strength, count, same_seed))
 
     def expand(self) -> None:
         """Grow the canvas by the margins that are set, and paint what is new."""
         margins = self._expand.margins()
         stored.save_margins([margins.left, margins.top, margins.right, margins.bottom])
         self._form.used(self._studio.expand(self._form.form(), margins))
+
+    def upscale(self) -> None:
+        """Make a larger document of the selection or the canvas, as is set."""
+        enlargement = self._upscale.enlargement()
+        stored.save_enlargement(enlargement)
+        self._form.used(self._studio.upscale(self._form.form(), enlargement))
 
     def toggle_live(self) -> None:
         """Live painting on, with what this docker says, or off."""
@@ -86,6 +95,13 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             live.switch_off()
         else:
             live.switch_on(self._aim_live)
+
+    def render_live(self) -> None:
+        """Generate what live painting shows: with the seed that is in the docker, and all steps of the preset."""
+        if self._studio.live.is_on:
+            self.generate(same_seed=True)
+        else:
+            self._studio.painting.say(tr("There is no live picture: switch Live on first."))
 
     def _aim_live(self, document: CanvasDocument) -> Wanted:
         mode, strength = self._form.strength.mode(), self._form.strength.strength()
@@ -126,7 +142,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._live.setObjectName("live")
         self._live.setText(tr("Live"))
         self._live.setCheckable(True)
-        self._live.setToolTip(tr("The picture follows the brush"))
+        self._live.setToolTip(tr("The picture follows the brush (Ctrl+Shift+Enter)"))
         self._live_view = LiveView()
         self._cancel = QtWidgets.QPushButton(tr("Cancel"))
         self._cancel.setObjectName("cancel")
@@ -137,12 +153,16 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._results = ResultsView()
         self._expand = ExpandPanel(stored.load_margins(len(SIDES), DEFAULT_MARGIN))
+        self._upscale = UpscalePanel(stored.load_enlargement())
 
     def _make_folds(self) -> Dict[str, Fold]:
         """What is folded away below the results, from the top. Under these names Krita keeps which are open."""
         return {
+            "controls": self._form.folds["controls"],
+            "references": self._form.folds["references"],
             "seed": self._form.folds["seed"],
             "expand": Fold("expand_fold", tr("Expand the canvas"), self._expand),
+            "upscale": Fold("upscale_fold", tr("Upscale"), self._upscale),
             "more": self._form.folds["more"],
         }
 
@@ -194,11 +214,16 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
     def _connect(self) -> None:
         studio, painting = self._studio, self._studio.painting
         studio.changed.connect(self._update_soon)
+        studio.map_kept.connect(self._on_map_kept)
         self._gear.toggled.connect(self._settings.setVisible)
         self._settings.changed.connect(studio.change_settings)
         self._form.submitted.connect(self.generate)
         self._generate.clicked.connect(lambda: self.generate())
         self._live.clicked.connect(lambda _: self.toggle_live())
+        self._live_view.keep_wanted.connect(studio.keep)
+        self._live_view.parts_wanted.connect(studio.keep_parts)
+        self._live_view.render_wanted.connect(self.render_live)
+        self._live_view.record_wanted.connect(studio.toggle_recording)
         self._cancel.clicked.connect(lambda: painting.cancel())
         self._state.settings_wanted.connect(lambda: self._gear.setChecked(True))
         self._results.wanted.connect(painting.show)
@@ -206,6 +231,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._results.reused.connect(self._form.use_settings_of)
         self._results.seed_wanted.connect(self._form.copy_seed_of)
         self._expand.wanted.connect(self.expand)
+        self._upscale.wanted.connect(self.upscale)
         for fold in self._folds().values():
             fold.toggled.connect(lambda _: self._save_folds())
 
@@ -214,6 +240,10 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
 
     def _save_folds(self) -> None:
         stored.save_open_parts([name for name, fold in self._folds().items() if fold.is_open()])
+
+    def _on_map_kept(self, key: str, chosen: ChosenControl) -> None:
+        if self._document is not None and self._document.key == key:
+            self._form.map_was_kept(chosen)
 
     # ---- showing how things stand
 
@@ -231,7 +261,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._show_preview()
         self._results.show_history(painting.history, painting.current)
         self._live.setChecked(self._studio.live.is_on)
-        self._live_view.show_live(self._studio.live)
+        self._live_view.show_live(self._studio.live, self._studio.keeper)
 
     def _show_preview(self) -> None:
         preview = self._studio.painting.preview
@@ -246,6 +276,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         before, self._situation = self._situation, self._seen() if self.isVisible() else None
         if self._situation is not None and self._situation is before:
             self._form.strength.see(self._situation)
+        if self._situation is not None and self._document is not None:
+            self._upscale.show_document(self._document)
 
     def _look(self) -> None:
         """Right now."""

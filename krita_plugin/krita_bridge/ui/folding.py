@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..qt import Qt, QtWidgets, pyqtSignal
+from ..text import tr
 from .flat import FlatButton
 
 
@@ -16,6 +17,7 @@ class Fold(QtWidgets.QWidget):  # type: ignore[misc]
     def __init__(self, name: str, title: str, content: Any) -> None:
         super().__init__()
         self._content = content
+        self._title = title
         self._heading = FlatButton()
         self._heading.setObjectName(name)
         self._heading.setText(title)
@@ -34,6 +36,10 @@ class Fold(QtWidgets.QWidget):  # type: ignore[misc]
 
     def set_open(self, is_open: bool) -> None:
         self._heading.setChecked(is_open)
+
+    def set_count(self, count: int) -> None:
+        """Say how many things are in it, so that none of them is a secret while it is closed."""
+        self._heading.setText(tr("{0} ({1})", self._title, count) if count else self._title)
 
     def _on_toggled(self, is_open: bool) -> None:
         self._heading.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Optional
 
+from ..conditions import ChosenControl, without_keep
+from ..document import CanvasDocument
+from ..history import Entry
 from ..notes import Form
 from ..qt import QtCore, QtWidgets, pyqtSignal
 from ..recipe import Recipe, recipe_of
@@ -12,10 +16,14 @@ from ..reuse import NoRecipe, read_file, reuse
 from ..studio import Studio
 from ..text import tr
 from ..wire.modes import MEANINGS, Mode
+from .controls import ControlsPanel
 from .folding import Fold
+from .layer_box import Layers
 from .more import MoreSettings
 from .presets import PresetBox
 from .prompt import PromptField
+from .references import ReferencesPanel
+from .rows import RowList
 from .seed import SeedRow
 from .strength import DEFAULT_STEPS, StrengthRow
 
@@ -36,8 +44,13 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         self.strength = StrengthRow()
         self._seed = SeedRow()
         self._more = MoreSettings()
+        self._layers = Layers()
+        self._controls = ControlsPanel(self._layers)
+        self._references = ReferencesPanel(self._layers)
         self.folds: Dict[str, Fold] = {
             "negative": Fold("negative_fold", tr("Negative prompt"), self._negative),
+            "controls": Fold("controls_fold", tr("Control layers"), self._controls),
+            "references": Fold("references_fold", tr("References"), self._references),
             "seed": Fold("seed_fold", tr("Seed"), self._seed),
             "more": Fold("more_fold", tr("More settings"), self._more),
         }
@@ -46,6 +59,8 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         self.prompt.submitted.connect(self.submitted)
         self._negative.submitted.connect(self.submitted)
         self._more.file_chosen.connect(self._use_settings_from)
+        for name, panel in (("controls", self._controls), ("references", self._references)):
+            panel.changed.connect(partial(self._count, name, panel))
 
     def form(self) -> Form:
         """What the painter has set."""
@@ -60,7 +75,14 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
             mode.value if mode else "",
             self._more.blend(),
             self._more.match_colors(),
+            self._controls.chosen(),
+            self._references.chosen(),
         )
+
+    def show_document(self, document: Optional[CanvasDocument]) -> None:
+        """Fill in what was set for the document that is in front now; None: there is none."""
+        self._layers.document = document
+        self.load(self._studio.forms.of(document))
 
     def load(self, form: Form) -> None:
         self.prompt.set_text(form.prompt)
@@ -73,12 +95,18 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         self._seed.set_seed(form.seed)
         self._seed.set_locked(form.seed_locked)
         self._more.load(form.blend, form.match_colors)
+        self._controls.load(form.controls)
+        self._references.load(form.references)
 
     def used(self, form: Form) -> None:
         """A picture was asked for with `form`."""
         self.prompt.used()
         self._negative.used()
         self._seed.set_seed(form.seed)
+
+    def map_was_kept(self, chosen: ChosenControl) -> None:
+        """The map of a control is a layer now."""
+        self._controls.load(without_keep(self._controls.chosen(), chosen))
 
     def show_presets(self) -> None:
         """Bring the list of presets in line with what the bridge has."""
@@ -90,8 +118,19 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
     def use_settings_of(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
         if entry is not None:
-            left_out = self._reuse(recipe_of(entry.facts))
+            asked = self._studio.asked(entry) if self._is_of_document(entry) else None
+            left_out = self._reuse(recipe_of(entry.facts), asked)
             self._studio.painting.say(tr("Used, but not its {0}.", left_out) if left_out else "")
+
+    def _is_of_document(self, entry: Entry) -> bool:
+        """Whether a result was painted in the document in front: layers of another are not here."""
+        document = self._layers.document
+        memory = document.memory() if document is not None and document.is_open() else None
+        return (
+            memory is not None
+            and entry.note is not None
+            and (memory.document == entry.note.document)
+        )
 
     def copy_seed_of(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
@@ -109,9 +148,9 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
             but if left_out else tr("The settings of {0} are used.", path.name)
         )
 
-    def _reuse(self, recipe: Recipe) -> str:
+    def _reuse(self, recipe: Recipe, asked: Optional[Form] = None) -> str:
         """Put a recipe into the form; returns what of it found no place there, in words."""
-        form, left_out = reuse(recipe, self._studio.painting.presets, self.form())
+        form, left_out = reuse(recipe, self._studio.painting.presets, self.form(), asked)
         self.load(form)
         if form.seed_locked:
             self.folds["seed"].set_open(True)
@@ -122,6 +161,11 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
     def _on_preset(self) -> None:
         preset = self.preset.chosen()
         self.strength.set_steps(preset.steps if preset else DEFAULT_STEPS)
+        self._controls.show_preset(preset)
+        self._references.show_preset(preset)
+
+    def _count(self, name: str, panel: RowList) -> None:
+        self.folds[name].set_count(len(panel.chosen()))
 
     def _on_mode(self) -> None:
         self.prompt.setEnabled(MEANINGS[self.strength.mode()].takes_prompt)

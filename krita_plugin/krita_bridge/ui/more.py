@@ -7,6 +7,7 @@ from pathlib import Path
 from ..qt import QtCore, QtWidgets, pyqtSignal
 from ..text import tr
 from ..wire.modes import Blend
+from .files import choose_file
 
 
 class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
@@ -68,14 +69,8 @@ class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
 
     def _choose_file(self) -> None:
         kinds = (tr("Pictures and texts (*.png *.txt)"), tr("All files (*)"))
-        dialog = QtWidgets.QFileDialog(self, tr("Settings from a File"), self._folder)
-        dialog.setNameFilters(kinds)
-        dialog.setFileMode(QtWidgets.QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self._on_file)
-        dialog.finished.connect(lambda _: dialog.deleteLater())
-        dialog.open()
+        choose_file(self, tr("Settings from a File"), self._folder, kinds, self._on_file)
 
-    def _on_file(self, name: str) -> None:
-        path = Path(name)
+    def _on_file(self, path: Path) -> None:
         self._folder = str(path.parent)
         self.file_chosen.emit(path)

@@ -7,7 +7,7 @@ import pytest
 
 from krita_plugin.krita_bridge.capture import (
     POLL_SECONDS,
-    NothingSelected,
+    CannotCapture,
     Plan,
     Snapshot,
     capture,
@@ -167,7 +167,7 @@ class TestCapture:
 
     def test_a_mask_without_a_selected_pixel_says_so_before_the_picture_is_read(self) -> None:
         document = Document(selected=0)
-        with pytest.raises(NothingSelected, match=r"Nothing is selected"):
+        with pytest.raises(CannotCapture, match=r"Nothing is selected"):
             run(capture(document, whole(100, 100, reads_mask=True)))
         assert document.read == []
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from krita_plugin.krita_bridge.conditions import ChosenControl, ChosenReference
 from krita_plugin.krita_bridge.notes import (
     DocumentMemory,
     DocumentNote,
@@ -13,8 +15,31 @@ from krita_plugin.krita_bridge.notes import (
     read_memory,
     read_note,
 )
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
+from krita_plugin.krita_bridge.wire.limits import MAX_CONTROLS
+from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
 
-FORM = Form("a boat", "fog", "embedded", 0.35, 2**62, True, "remove", "exact", False)
+CONTROLS = (
+    ChosenControl(Control(ControlKind.DEPTH, strength=0.5, keep=True)),
+    ChosenControl(Control(ControlKind.POSE, ControlSource.MAP, start=0.25, end=0.75), "{layer}"),
+)
+REFERENCES = (
+    ChosenReference(Reference(0.8, ReferenceMode.STYLE), layer="{layer}"),
+    ChosenReference(Reference(), file="/pictures/monet.jpg"),
+)
+FORM = Form(
+    "a boat",
+    "fog",
+    "embedded",
+    0.35,
+    2**62,
+    True,
+    "remove",
+    "exact",
+    False,
+    CONTROLS,
+    REFERENCES,
+)
 DAMAGED = ["", "{", "[]", "null", "7", '"x"', "[" * 100_000]
 
 
@@ -58,6 +83,22 @@ def test_what_is_out_of_range_falls_back_and_the_rest_stays(change: dict[str, ob
     assert form.blend in ("soft", "exact")
     assert 0.0 < form.strength <= 1.0
     assert type(form.seed) is int and 0 <= form.seed < 2**63
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", {}, [], [7], [{}], [{"control": {"kind": "x"}}]])
+def test_odd_controls_and_references_are_left_out(odd: object) -> None:
+    values = json.loads(FORM.dumps())
+    form = read_form(json.dumps({**values, "controls": odd, "references": odd}))
+    assert form == replace(FORM, controls=(), references=())
+
+
+def test_one_odd_control_costs_no_other_and_too_many_are_cut() -> None:
+    values = json.loads(FORM.dumps())
+    odd = {"control": {"kind": "depth", "strength": 3.0}, "layer": ""}
+    form = read_form(json.dumps({**values, "controls": [odd, *values["controls"]]}))
+    assert form.controls == CONTROLS
+    form = read_form(json.dumps({**values, "controls": values["controls"] * 9}))
+    assert len(form.controls) == MAX_CONTROLS
 
 
 def test_a_memory_comes_back_and_ids_differ() -> None:

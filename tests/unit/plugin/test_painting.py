@@ -10,9 +10,11 @@ import pytest
 from krita_plugin.krita_bridge.capture import Plan, Snapshot
 from krita_plugin.krita_bridge.client import ConnectionChanged, ConnectionState, Received
 from krita_plugin.krita_bridge.history import Entry
+from krita_plugin.krita_bridge.link import Pixels
 from krita_plugin.krita_bridge.notes import DocumentNote
-from krita_plugin.krita_bridge.painting import Job, Painting, Stage
+from krita_plugin.krita_bridge.painting import Job, KeptMap, Painting, Stage
 from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.frames import Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
     EngineState,
@@ -41,8 +43,15 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    def submit(self, submit: messages.Submit, image: Any = None, mask: Any = None) -> None:
-        self.calls.append(("submit", submit.job, submit.bounds, image, mask))
+    def submit(
+        self,
+        submit: messages.Submit,
+        image: Any = None,
+        mask: Any = None,
+        controls: Any = None,
+        references: Any = (),
+    ) -> None:
+        self.calls.append(("submit", submit.job, submit.bounds, image, mask, controls, references))
 
     def cancel(self, job: str) -> None:
         self.calls.append(("cancel", job))
@@ -55,6 +64,9 @@ class Recorder:
 
     def finish(self, entry: Entry) -> None:
         self.calls.append(("finish", entry.job))
+
+    def keep_map(self, entry: Entry, kept: KeptMap) -> None:
+        self.calls.append(("keep_map", entry.job, kept))
 
     def show(self, entry: Entry) -> None:
         self.calls.append(("show", entry.job))
@@ -76,8 +88,8 @@ class Desk:
     def _changed(self) -> None:
         self.changes += 1
 
-    def hear(self, message: Any, image: bytes | None = None) -> None:
-        self.painting.on_event(Received(message, memoryview(image) if image else None))
+    def hear(self, message: Any, image: bytes | None = None, **maps: Any) -> None:
+        self.painting.on_event(Received(message, memoryview(image) if image else None, **maps))
 
     def press(self, *names: str, epoch: int = 1, capture: bool = True) -> None:
         note = DocumentNote("d", f"layer{epoch}", epoch)
@@ -105,7 +117,34 @@ def test_a_job_is_sent_with_its_strips_once_they_are_read(desk: Desk) -> None:
     desk.press("a", capture=False)
     assert desk.told("submit") == []
     desk.painting.captured(["a"], SNAPSHOT, previews=True)
-    assert desk.recorder.calls == [("submit", "a", BOUNDS, SNAPSHOT.image, SNAPSHOT.mask)]
+    (sent,) = desk.recorder.calls
+    assert sent == ("submit", "a", BOUNDS, SNAPSHOT.image, SNAPSHOT.mask, {}, ())
+
+
+def test_pictures_of_controls_and_references_go_along(desk: Desk) -> None:
+    pictures: Any = {1: (bytes(48),)}
+    references = (Pixels((1, 1, 4), (bytes(4),)),)
+    snapshot = replace(SNAPSHOT, controls=pictures, references=references)
+    desk.press("a", capture=False)
+    desk.painting.captured(["a"], snapshot, previews=True)
+    assert desk.recorder.calls[0][-2:] == (pictures, references)
+
+
+def test_kept_maps_are_placed_where_they_were_captured_after_the_result(desk: Desk) -> None:
+    desk.press("a")
+    note = DocumentNote("d", "layer1", 1).dumps()
+    result = messages.Result("a", Bounds(11, 21, 1, 1), CANVAS, FACTS, note)
+    desk.hear(result, bytes(4), maps={1: Tensor((3, 4, 4), bytes(48))})
+    told = [call for call in desk.recorder.calls if call[0] in ("finish", "keep_map")]
+    assert told == [("finish", "a"), ("keep_map", "a", KeptMap(1, BOUNDS, bytes(48)))]
+
+
+def test_maps_of_a_job_from_before_are_dropped(desk: Desk) -> None:
+    note = DocumentNote("d", "layer1", 1).dumps()
+    result = messages.Result("old", BOUNDS, CANVAS, FACTS, note)
+    desk.hear(result, bytes(48), maps={0: Tensor((3, 4, 4), bytes(48))})
+    assert desk.told("keep_map") == []
+    assert desk.painting.history.get("old") is not None
 
 
 def test_a_job_cancelled_while_it_is_read_is_never_sent(desk: Desk) -> None:

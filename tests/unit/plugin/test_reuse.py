@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
+from krita_plugin.krita_bridge.conditions import ChosenControl, ChosenReference
 from krita_plugin.krita_bridge.notes import Form
 from krita_plugin.krita_bridge.recipe import Recipe, recipe_of, texts
 from krita_plugin.krita_bridge.reuse import NoRecipe, read_file, reuse
+from krita_plugin.krita_bridge.wire.control import (
+    Control,
+    ControlKind,
+    ControlSource,
+    UsedControl,
+)
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PresetInfo, ResultFacts
 from krita_plugin.krita_bridge.wire.modes import Blend, Mode
+from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode, UsedReference
+
+BOTH = ReferenceMode.BOTH
 
 OWN = PresetInfo("own", "Own", "sd15", 512, 20, 7.0, "euler_a")
 OTHER = PresetInfo("other", "Other", "sdxl", 1024, 30, 5.0, "ddim")
@@ -65,13 +75,46 @@ def test_what_a_text_does_not_say_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_what_the_docker_cannot_set_is_named() -> None:
-    recipe = replace(recipe_of(FACTS), steps=1, guidance=1.0, scheduler="DDIM", controls=1)
+    used = (used_control(ControlKind.POSE, ControlSource.MAP),)
+    recipe = replace(recipe_of(FACTS), steps=1, guidance=1.0, scheduler="DDIM", controls=used)
     _, left_out = reuse(replace(recipe, references=2), (OWN,), Form())
     named = ["steps", "guidance", "scheduler", "control layers", "reference images"]
     assert left_out == named
     form, left_out = reuse(recipe_of(FACTS), (OTHER,), NOW)
     assert form.preset == "other"
     assert left_out == ["preset"]
+
+
+def used_control(kind: ControlKind, source: ControlSource, strength: float = 0.5) -> UsedControl:
+    return UsedControl(kind, source, strength, 0.25, 0.75, "net", "a", "b")
+
+
+CONTROL = ChosenControl(Control(ControlKind.POSE, ControlSource.MAP), "{layer}")
+REFERENCE = ChosenReference(Reference(), file="monet.jpg")
+WITH_BOTH = replace(NOW, controls=(CONTROL,), references=(REFERENCE,))
+
+
+def test_controls_from_the_canvas_come_back_by_the_text_alone() -> None:
+    depth = used_control(ControlKind.DEPTH, ControlSource.CANVAS)
+    scribble = used_control(ControlKind.SCRIBBLE, ControlSource.PICTURE)
+    odd = used_control(ControlKind.TILE, ControlSource.CANVAS, strength=9.0)
+    again = ChosenControl(Control(ControlKind.DEPTH, strength=0.5, start=0.25, end=0.75))
+    for used, left_out in (((depth,), []), ((scribble, depth, odd), ["control layers"])):
+        recipe = recipe_of(replace(FACTS, controls=used))
+        form, without = reuse(recipe, (OWN,), WITH_BOTH)
+        assert (form.controls, form.references, without) == ((again,), (), left_out)
+
+
+def test_where_the_form_is_still_known_layers_and_files_come_back_too() -> None:
+    used = (used_control(ControlKind.POSE, ControlSource.MAP),)
+    recipe = recipe_of(replace(FACTS, controls=used, references=(UsedReference("c", 1.0, BOTH),)))
+    form, left_out = reuse(recipe, (OWN,), Form(), asked=WITH_BOTH)
+    assert (form.controls, form.references, left_out) == ((CONTROL,), (REFERENCE,), [])
+
+
+def test_a_text_that_knows_of_none_leaves_controls_and_references_as_they_are() -> None:
+    form, _ = reuse(Recipe("a boat"), (OWN,), WITH_BOTH)
+    assert (form.controls, form.references) == ((CONTROL,), (REFERENCE,))
 
 
 def test_spellings_of_a_scheduler_are_one() -> None:

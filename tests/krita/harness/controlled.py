@@ -1,0 +1,40 @@
+"""A preset with everything that control layers and references need, made of the embedded model and random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffusers import UNet2DConditionModel
+
+from bridge.models.folder import EMBEDDED_FOLDER
+from tests.tiny_adapters import make_source
+from tests.tiny_models import make_tiny_controlnet
+
+NAME = "controlled"
+KINDS = ("depth", "scribble", "canny")
+
+_PRESET = """\
+label = "Controlled"
+native = 128
+
+[model]
+embedded = true
+
+[sampling]
+steps = 4
+guidance = 1.0
+scheduler = "ddim"
+detail = 0.0
+"""
+
+
+def add_controlled_preset(home: Path) -> None:
+    """Give a bridge's home the preset NAME: controls of all KINDS, and an IP-Adapter. Before the bridge starts."""
+    net = make_tiny_controlnet(EMBEDDED_FOLDER, home / "controlnet")
+    unet = UNet2DConditionModel.from_pretrained(EMBEDDED_FOLDER / "unet")
+    adapter = make_source(home / "adapter", unet)
+    controls = "".join(f'\n[control.{kind}]\nfolder = "{net}"\n' for kind in KINDS)
+    references = (
+        f'\n[ip_adapter]\nfile = "{adapter.file}"\nimage_encoder = "{adapter.image_encoder}"\n'
+    )
+    (home / "presets" / f"{NAME}.toml").write_text(_PRESET + controls + references)
