@@ -93,6 +93,21 @@ def _actions() -> List[Tuple[str, str, Callable[[], None]]]:
         ("krita_bridge_live", tr("Live Painting"), lambda: _on_docker(BridgeDocker.toggle_live)),
         ("krita_bridge_cancel", tr("Cancel Generating"), lambda: studio().painting.cancel()),
         ("krita_bridge_keep", tr("Keep the Result"), lambda: studio().keep()),
+        (
+            "krita_bridge_keep_parts",
+            tr("Keep Parts of the Live Picture"),
+            lambda: studio().keep_parts(),
+        ),
+        (
+            "krita_bridge_render_live",
+            tr("Render the Live Picture"),
+            lambda: _on_docker(BridgeDocker.render_live),
+        ),
+        (
+            "krita_bridge_record_live",
+            tr("Record Live Painting"),
+            lambda: studio().toggle_recording(),
+        ),
         ("krita_bridge_next_result", tr("Next Result"), lambda: studio().painting.show_beside(1)),
         (
             "krita_bridge_previous_result",
@@ -104,6 +119,7 @@ def _actions() -> List[Tuple[str, str, Callable[[], None]]]:
             tr("Expand the Canvas and Paint What Is New"),
             lambda: _on_docker(BridgeDocker.expand),
         ),
+        ("krita_bridge_upscale", tr("Upscale"), lambda: _on_docker(BridgeDocker.upscale)),
         (
             "krita_bridge_next_mode",
             tr("Next Mode"),

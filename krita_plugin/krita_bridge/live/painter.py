@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Callable, Optional
+from typing import Callable, Optional, Protocol
 
 from .. import document as documents
 from ..client import Client, ConnectionChanged, ConnectionState, Event
@@ -29,6 +29,17 @@ class Shown:
     image: Buffer
 
 
+class Audience(Protocol):
+    """Who looks at the pictures besides the painter: `keeper.LiveKeeper`."""
+
+    def live_begins(self) -> None: ...
+
+    def take(self, shown: Shown) -> None:
+        """A picture has come; it will not change any more."""
+
+    def live_ends(self) -> None: ...
+
+
 class LivePainter:
     """Live painting, on or off; one for the whole program. `aim` says what is wanted of a document, or raises
     MessageError with a sentence; `say` shows one, `changed` is called after whatever the docker shows."""
@@ -37,11 +48,13 @@ class LivePainter:
         self,
         client: Client,
         turns: Turns,
+        audience: Audience,
         say: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
         self._client = client
         self._turns = turns
+        self._audience = audience
         self._say = say
         self._changed = changed
         self._follow: Optional[Follow] = None
@@ -62,6 +75,7 @@ class LivePainter:
         if self._follow is None:
             self._aim, self._follow = aim, Follow(self._client, time.monotonic)
             self._turns.add("live", self._run(self._follow))
+            self._audience.live_begins()
             self._changed()
 
     def switch_off(self) -> None:
@@ -69,6 +83,7 @@ class LivePainter:
             self._follow.stop()
             self._follow = self._document = self.shown = None
             self._complain("")
+            self._audience.live_ends()
             self._changed()
 
     def on_event(self, event: Event) -> None:
@@ -89,6 +104,7 @@ class LivePainter:
         elif isinstance(message, LivePicture) and event.image is not None:
             if follow.arrived(message) and self._document is not None:
                 self.shown = Shown(self._document, message, event.image)
+                self._audience.take(self.shown)
                 self._changed()
 
     def _run(self, follow: Follow) -> Task:

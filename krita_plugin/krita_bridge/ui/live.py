@@ -1,20 +1,29 @@
-"""What the painter sees of live painting: the picture, and how far it is behind the brush."""
+"""What the painter sees of live painting: the picture, how far it is behind the brush, and what can be done with it."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
-from ..live.follow import Pace
+from krita import Krita
+
+from ..live.keeper import LiveKeeper
 from ..live.painter import LivePainter, Shown
-from ..qt import Qt, QtWidgets
+from ..qt import Qt, QtWidgets, pyqtSignal
 from ..text import tr
+from ..words import pace_line
 from .icons import thumbnail
+from .live_window import LiveWindow
 
 LEAST_HEIGHT = 100
 
 
 class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
     """The whole picture, as large as the docker has room for; hidden while live painting is off."""
+
+    keep_wanted = pyqtSignal()
+    parts_wanted = pyqtSignal()
+    render_wanted = pyqtSignal()
+    record_wanted = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,11 +37,57 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         self._pace = QtWidgets.QLabel()
         self._pace.setObjectName("live_pace")
         self._pace.setEnabled(False)
+        self._pace.setWordWrap(True)
+        self._keep = _button(
+            "live_keep", tr("Keep"), tr("Make a layer of this picture (Alt+Enter)")
+        )
+        self._parts = _button(
+            "live_keep_parts",
+            tr("Keep parts"),
+            tr(
+                "Make a layer of this picture that shows only where you paint white on its mask (Ctrl+Alt+Enter)"
+            ),
+        )
+        self._render = _button(
+            "live_render",
+            tr("Render"),
+            tr("Generate this picture with all steps of the preset (Alt+Shift+Enter)"),
+        )
+        self._record = _button(
+            "live_record",
+            tr("Record"),
+            tr("Each picture becomes a frame of an animated layer, until you click again"),
+        )
+        self._record.setCheckable(True)
+        self._in_window = _button(
+            "live_window", "", tr("Show the picture in a window of its own, too")
+        )
+        own_window = QtWidgets.QStyle.StandardPixmap.SP_TitleBarNormalButton
+        self._in_window.setIcon(self.style().standardIcon(own_window))
+        self._in_window.setAccessibleName(tr("Window"))
+        self._in_window.setAutoRaise(True)
+        self._in_window.setCheckable(True)
+        line = QtWidgets.QHBoxLayout()
+        line.addWidget(self._pace, 1)
+        line.addWidget(self._in_window)
+        buttons = QtWidgets.QHBoxLayout()
+        buttons.setSpacing(2)
+        for button in (self._keep, self._parts, self._render, self._record):
+            # Wide enough for its words, but no reason to make the docker wider.
+            button.setMinimumWidth(1)
+            buttons.addWidget(button, 1)
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addWidget(self._picture, 1)
-        column.addWidget(self._pace)
+        column.addLayout(line)
+        column.addLayout(buttons)
+        self._keep.clicked.connect(lambda _: self.keep_wanted.emit())
+        self._parts.clicked.connect(lambda _: self.parts_wanted.emit())
+        self._render.clicked.connect(lambda _: self.render_wanted.emit())
+        self._record.clicked.connect(lambda _: self.record_wanted.emit())
+        self._in_window.toggled.connect(self._show_window)
+        self._window: Optional[LiveWindow] = None
         self._shown: Optional[Shown] = None
         self.setVisible(False)
 
@@ -40,12 +95,24 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         super().resizeEvent(event)
         self._draw()
 
-    def show_live(self, live: LivePainter) -> None:
+    def show_live(self, live: LivePainter, keeper: LiveKeeper) -> None:
         self.setVisible(live.is_on)
-        self._pace.setText(pace_line(live.pace()))
-        if live.shown is not self._shown:
-            self._shown = live.shown
+        pace, shown = live.pace(), live.shown
+        full, scale = (shown.message.full, shown.message.facts.scale) if shown else (True, 1.0)
+        self._pace.setText(pace_line(pace.rate, pace.latency, full, scale))
+        for button in (self._keep, self._parts):
+            button.setEnabled(shown is not None)
+        self._record.setChecked(keeper.is_recording)
+        self._record.setText(
+            tr("Stop ({0})", keeper.frames()) if keeper.is_recording else tr("Record")
+        )
+        if not live.is_on:
+            self._in_window.setChecked(False)
+        if shown is not self._shown:
+            self._shown = shown
             self._draw()
+            if self._window is not None:
+                self._window.show_picture(shown)
 
     def _draw(self) -> None:
         if self._shown is None:
@@ -56,12 +123,23 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         side = max(1, int(max(bounds.width, bounds.height) * scale))
         self._picture.setPixmap(thumbnail(self._shown.image, bounds, side, self.palette()))
 
+    def _show_window(self, wanted: bool) -> None:
+        if not wanted and self._window is not None:
+            self._window.close()
+            self._window = None
+        elif wanted and self._window is None:
+            self._window = LiveWindow(Krita.instance().activeWindow().qwindow())
+            self._window.put_beside(self)
+            self._window.closed.connect(lambda: self._in_window.setChecked(False))
+            self._window.show_picture(self._shown)
+            self._window.show()
 
-def pace_line(pace: Pace) -> str:
-    """For the docker: pictures a second, and how long after the brush."""
-    parts = []
-    if pace.rate is not None:
-        parts.append(tr("{0} pictures a second", f"{pace.rate:.1f}"))
-    if pace.latency is not None:
-        parts.append(tr("{0} s after the brush", f"{pace.latency:.2f}"))
-    return ", ".join(parts)
+
+def _button(name: str, text: str, tip: str) -> Any:
+    button = QtWidgets.QToolButton()
+    button.setObjectName(name)
+    button.setText(text)
+    button.setToolTip(tip)
+    policy = QtWidgets.QSizePolicy.Policy
+    button.setSizePolicy(policy.Preferred, policy.Preferred)
+    return button

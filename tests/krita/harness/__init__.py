@@ -3,7 +3,7 @@
 Reading order: `install` (which Krita), `home` (its throwaway profile), `display` (screen, pointer,
 keys), `agent_client` (questions to Krita's own Python), `session` (one running Krita),
 `document` (one open document), `painting` (something nice to look at), `bridge` (the real bridge
-for it), `docker` (the plugin's docker),
+for it), `docker` (the plugin's docker), `live` (its part about live painting),
 `compare` (what a result may change).
 """
 
@@ -15,6 +15,7 @@ from .docker import BridgeDocker, layers_of
 from .document import Document, Layer
 from .home import Home
 from .install import KritaInstall, MissingKrita, find
+from .live import Live
 from .painting import paint_landscape
 from .session import HarnessError, Krita
 
@@ -28,6 +29,7 @@ __all__ = [
     "Krita",
     "KritaInstall",
     "Layer",
+    "Live",
     "MissingKrita",
     "find",
     "layers_of",
