@@ -1,8 +1,7 @@
 """Writes small Krita files (.kra) that hold one layer which Krita's Python has no way to make. Knows neither Krita nor Qt.
 
-`document.layer_from_file` opens such a file out of sight and copies its layer. Python knows transparency masks only from
-Krita 5.2 on, and key frames not at all; its `importAnimation` crashes 5.2.9 now and then (the image that one frame was
-read from goes while another thread still looks at it).
+`kralayers.layer_from` opens such a file out of sight and copies its layer. Python knows transparency masks only from
+Krita 5.2 on, and key frames not at all (docs/live.md says why not `importAnimation`).
 
 A .kra is a zip file. The pixels of a layer are tiles of 64 x 64 px behind a header in words, each as it is in
 memory after a byte 0 (other values stand for LZF, which zip makes needless).

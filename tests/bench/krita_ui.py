@@ -1,7 +1,8 @@
-"""How long a real Krita's UI thread is away while a picture is generated, and while nothing happens.
+"""How long a real Krita's UI thread is away while a picture is generated, and while nothing happens; and the same while
+the painter draws strokes, without live painting and with it.
 
 A timer in Krita wants to fire every 5 ms; a gap is the time between two of its ticks. The whole canvas is selected, so
-that image, mask, previews and result are all of the canvas's size. Idle and generating take turns (A B A B).
+that image, mask, previews and result are all of the canvas's size. The four take turns (A B C D A B C D).
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import time
 
 import numpy as np
 
-from tests.krita.harness import BridgeDocker, Document, HostBridge, Krita, find
+from tests.krita.harness import BridgeDocker, Document, HostBridge, Krita, Live, find
 from tests.krita.harness.docker import PATIENCE
 
 SIDES = (1024, 2048)
 ROUNDS = 2
 IDLE_SECONDS = 6.0
 PROMPT = "a red boat on a lake"
+STROKES = 8
+STRENGTH = 0.25
+"""Of live painting."""
+
 POLL = 0.25
 """Asking costs a moment of the UI thread; idle and generating are asked equally often."""
 
@@ -39,20 +44,38 @@ def run() -> dict[str, object]:
 
 
 def _measure(krita: Krita, docker: BridgeDocker, side: int) -> dict[str, object]:
-    idle: list[float] = []
-    generating: list[float] = []
+    gaps: dict[str, list[float]] = {"idle": [], "generate": [], "draw": [], "draw_live": []}
     document = krita.new_document(side, side)
     document.select_exactly(0, 0, side, side)
     docker.choose("slow")
     docker.write(PROMPT)
+    live = Live(krita, docker)
     for _ in range(ROUNDS):
-        idle += _gaps_idle(krita, docker)
-        generating += _gaps_generating(krita, docker, document)
+        gaps["idle"] += _gaps_idle(krita, docker)
+        gaps["generate"] += _gaps_generating(krita, docker, document)
+        gaps["draw"] += _gaps_drawing(krita, document)
+        live.begin(STRENGTH)
+        gaps["draw_live"] += _gaps_drawing(krita, document)
+        live.switch(False)
     krita.close_all()
-    found = {"idle": _summary(idle), "generate": _summary(generating)}
+    found = {name: _summary(its_gaps) for name, its_gaps in gaps.items()}
     for name, figures in found.items():
         print(f"{side:5} px {name:9}", *(f"{key} {value:7.1f}" for key, value in figures.items()))
     return dict(found)
+
+
+def _gaps_drawing(krita: Krita, document: Document) -> list[float]:
+    """Straight strokes from edge to edge; each takes about a second."""
+    side = document.facts()["width"]
+    krita.agent.call("set_brush", "b) Basic-5", side / 40, [40, 90, 180])
+    krita.agent.call("take_tool", "KritaShape/KisToolBrush")
+    across = np.linspace(0.1 * side, 0.9 * side, 24)
+    with krita.ui_gaps() as gaps:
+        for number in range(STROKES):
+            y = (0.1 + 0.8 * number / STROKES) * side
+            document.drag([(x, y) for x in across])
+    document.settle()
+    return list(gaps)
 
 
 def _gaps_idle(krita: Krita, docker: BridgeDocker) -> list[float]:
