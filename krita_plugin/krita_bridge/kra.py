@@ -28,7 +28,7 @@ _DOCUMENT = """\
 colorspacename="RGBA" profile="sRGB-elle-V2-srgbtrc.icc">
   <layers>
    <layer nodetype="paintlayer" name={name} filename="layer" colorspacename="RGBA" compositeop="normal" opacity="255" \
-visible="1"{attributes}>{masks}</layer>
+visible="{visible}"{attributes}>{masks}</layer>
   </layers>
  </IMAGE>
 </DOC>
@@ -59,21 +59,27 @@ def write_animated(
     path: Path, name: str, canvas: Extent, frames: Iterable[Tuple[Bounds, Buffer]]
 ) -> None:
     """A layer called `name` whose key frames from time 0 on are `frames`: BGRA uint8, straight alpha, sRGB, at their
-    bounds of a canvas of the size of `canvas`. At least one."""
+    bounds of a canvas of the size of `canvas`. At least one. The layer is hidden."""
     keyframes = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kra:
         for time, (bounds, image) in enumerate(frames):
             file = f"layer.f{time}" if time else "layer"
             _write_tiles(kra, file, 4, _tiles(bounds.extent, image))
             keyframes.append(_KEYFRAME.format(name=file, time=time, x=bounds.x, y=bounds.y))
-        _write_document(kra, canvas, name, attributes=' keyframes="layer.keyframes.xml"')
+        keyed = ' keyframes="layer.keyframes.xml"'
+        _write_document(kra, canvas, name, attributes=keyed, visible=False)
         kra.writestr(
             f"{_FOLDER}layer.keyframes.xml", _KEYFRAMES.format(frames="\n".join(keyframes))
         )
 
 
 def _write_document(
-    kra: zipfile.ZipFile, canvas: Extent, name: str, attributes: str = "", masks: str = ""
+    kra: zipfile.ZipFile,
+    canvas: Extent,
+    name: str,
+    attributes: str = "",
+    masks: str = "",
+    visible: bool = True,
 ) -> None:
     kra.writestr("mimetype", "application/x-kra", zipfile.ZIP_STORED)
     text = _DOCUMENT.format(
@@ -81,6 +87,7 @@ def _write_document(
         height=canvas.height,
         name=quoteattr(name),
         attributes=attributes,
+        visible=int(visible),
         masks=masks,
     )
     kra.writestr("maindoc.xml", text)

@@ -140,4 +140,4 @@ def live(studio: Studio) -> Iterator[Live]:
     """Live painting, off; switched off again at the end."""
     found = Live(studio.krita, studio.docker)
     yield found
-    found.switch(False)
+    found.end()

@@ -116,6 +116,7 @@ def test_recorded_pictures_become_one_animated_layer_and_one_undo_step(
     count = int(
         studio.krita.evaluate(find + "sum(layer.hasKeyframeAtTime(at) for at in range(1000))")
     )
+    assert not document.layer(RECORDING).visible
     assert count >= 2 and f" {count} frames" in said
     read = "bytes(layer.pixelDataAtTime(0, 0, {}, {}, {}))"
     frames = [studio.krita.evaluate(find + read.format(WIDTH, HEIGHT, at)) for at in (0, count - 1)]

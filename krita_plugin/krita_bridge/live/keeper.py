@@ -162,7 +162,7 @@ class LiveKeeper:
                 )
                 return
             recorder.discard()
-            self._say(tr("The recording is a layer now, with {0} frames.", recorder.frames))
+            self._say(tr("The recording is a hidden layer now, with {0} frames.", recorder.frames))
 
 
 def _pen_up() -> Task:

@@ -11,10 +11,10 @@ from ..live.painter import LivePainter, Shown
 from ..qt import Qt, QtWidgets, pyqtSignal
 from ..text import tr
 from ..words import pace_line
-from .icons import thumbnail
+from .icons import krita_icon, thumbnail
 from .live_window import LiveWindow
 
-LEAST_HEIGHT = 100
+LEAST_HEIGHT = 80
 
 
 class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
@@ -62,8 +62,7 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         self._in_window = _button(
             "live_window", "", tr("Show the picture in a window of its own, too")
         )
-        own_window = QtWidgets.QStyle.StandardPixmap.SP_TitleBarNormalButton
-        self._in_window.setIcon(self.style().standardIcon(own_window))
+        self._in_window.setIcon(krita_icon("docker_float"))
         self._in_window.setAccessibleName(tr("Window"))
         self._in_window.setAutoRaise(True)
         self._in_window.setCheckable(True)

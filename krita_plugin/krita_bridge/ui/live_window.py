@@ -44,9 +44,11 @@ class LiveWindow(QtWidgets.QWidget):  # type: ignore[misc]
         self.update()
 
     def put_beside(self, widget: Any) -> None:
-        """To the left of `widget`, as high up, inside the screen."""
+        """To the left of `widget`, as high up as it if Krita's window reaches down far enough."""
         corner = widget.mapToGlobal(QtCore.QPoint(-self.width() - BESIDE, 0))
-        self.move(max(0, corner.x()), max(0, corner.y()))
+        room = self.parentWidget().frameGeometry()
+        x, y = max(room.left(), corner.x()), min(corner.y(), room.bottom() - self.height())
+        self.move(x, max(room.top(), y))
 
     # ---- what Qt calls
 

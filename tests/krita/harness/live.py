@@ -75,6 +75,10 @@ class Live:
         self.switch(True)
         self.krita.wait_until(self.has_picture, PATIENCE)
 
+    def end(self) -> None:
+        """Live painting off, also where Krita hides the docker for want of a document."""
+        self.krita.evaluate(_SHOWN + "krita_bridge.extension.studio().live.switch_off()")
+
     def has_picture(self) -> bool:
         return bool(self.docker.ask(_PICTURE + "picture is not None and not picture.isNull()"))
 
