@@ -80,6 +80,8 @@ class PaintingEngine(Protocol):
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting: ...
 
+    def rest(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class Order:
@@ -98,6 +100,11 @@ class Inbox:
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._current: Order | None = None
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no job waits."""
+        return self._orders.empty()
 
     def next(self) -> Order:
         """Wait for the next job."""
@@ -254,6 +261,8 @@ class Worker:
                 self._refuse_all(error)
         assert engine is not None
         while True:
+            if self._inbox.is_empty:
+                engine.rest()
             order = self._inbox.next()
             self._serve(engine, order)
             self._tell_ready(engine)

@@ -59,6 +59,9 @@ class FakeEngine:
     ) -> None:
         on_progress(0.5, "Loading the fake model.")
 
+    def rest(self) -> None:
+        """There is nothing to make faster."""
+
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting:
         words = dict(word.partition("=")[::2] for word in job.request.prompt.split())
         steps = int(words.get("steps", "2"))

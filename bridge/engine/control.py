@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,11 +26,15 @@ index: what the UNet is to add, as its arguments."""
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """A control and its ControlNet."""
+    """A control and its ControlNet. `map`: what it reads in all of the job's area, RGBA, and the SHA-256 of its colours."""
 
     asked: Control
     controlnet: ControlNet
+    map: tuple[ImageU8, str] | None = None
 
+
+_KEPT = 4
+"""Embedded maps that each ControlNet keeps: 2.6 MB each at 512 x 512 px in half precision."""
 
 Guides = Mapping[int, Guide]
 """By the number that the control has in its request."""
@@ -44,6 +48,24 @@ class Hint:
 
     guide: Guide
     picture: torch.Tensor
+    key: Hashable = None
+    """Says for good what `picture` is; None: nobody knows."""
+
+    def embedded(self, batch: int) -> torch.Tensor:
+        """What the ControlNet makes of so many of `picture`. The same as in a job before costs nothing: while live
+        painting changes the prompt or what is not seen by a control, the map stays."""
+        kept, key = self.guide.controlnet.kept, (self.key, batch)
+        found = kept.get(key) if self.key is not None else None
+        if found is None:
+            # As a batch, though all of it is the same: of one alone the convolutions may round differently.
+            found = self.guide.controlnet.embed(self.picture.expand(batch, -1, -1, -1))
+            assert isinstance(found, torch.Tensor)
+        if self.key is not None:
+            kept.pop(key, None)
+            kept[key] = found
+            if len(kept) > _KEPT:
+                del kept[next(iter(kept))]
+        return found
 
     def of_tile(self, tile: Tile, scale: int) -> Hint:
         return Hint(self.guide, tile.of(self.picture, scale))
@@ -53,7 +75,9 @@ def hint(guide: Guide, map_: ImageU8, plan: Plan) -> Hint:
     """`map_` (RGBA, opaque) has the size of `plan.source`."""
     working = to_working(colour(map_), plan)
     net = guide.controlnet.net
-    return Hint(guide, working.to(net.device, net.dtype))
+    # Of a part of it, as upscaling paints, the hash says nothing.
+    key = (guide.map[1], plan) if guide.map is not None and guide.map[0] is map_ else None
+    return Hint(guide, working.to(net.device, net.dtype), key)
 
 
 DEPTH_CHANNEL = -1
@@ -85,14 +109,7 @@ def make_residuals(
     `tokens` and `added` are the UNet's own. A control that is off costs nothing. Maps are embedded once: what a
     ControlNet makes of its map depends on neither step nor latents.
     """
-    batch = len(tokens)
-
-    @cache
-    def embedded(number: int) -> torch.Tensor:
-        each = hints[number]
-        # As a batch, though all of it is the same: of one alone the convolutions may round differently.
-        made: torch.Tensor = each.guide.controlnet.embed(each.picture.expand(batch, -1, -1, -1))
-        return made
+    embedded = cache(lambda number: hints[number].embedded(len(tokens)))
 
     def residuals(given: torch.Tensor, timestep: torch.Tensor, index: int) -> dict[str, Any]:
         down: list[torch.Tensor] | None = None

@@ -76,7 +76,13 @@ class Controls:
             if number in heard or each.keep
         }
         kept = {number: map_ for number, map_ in maps.items() if numbered[number].keep}
-        guides = {number: Guide(each, nets[each.kind]) for number, each in by_net.items()}
+        sha256 = {
+            number: hashlib.sha256(maps[number][..., :3].tobytes()).hexdigest() for number in heard
+        }
+        guides = {
+            number: Guide(each, nets[each.kind], (maps[number], sha256[number]))
+            for number, each in by_net.items()
+        }
         if channel is not None:
             maps[DEPTH_CHANNEL] = maps[channel]
         readers = {n: nets[each.kind] if n in by_net else self._model for n, each in heard.items()}
@@ -89,7 +95,7 @@ class Controls:
                 end=each.end,
                 model=readers[number].name,
                 model_sha256=readers[number].sha256,
-                map_sha256=hashlib.sha256(maps[number][..., :3].tobytes()).hexdigest(),
+                map_sha256=sha256[number],
             )
             for number, each in heard.items()
         )

@@ -112,5 +112,5 @@ def _added_conditions(
     if not pooled:
         return None
     size = (picture.height, picture.width)
-    ids = torch.tensor([[*size, 0, 0, *size]], dtype=model.dtype, device=model.device)
+    ids = torch.stack(_on_device((*size, 0, 0, *size), model.device)).to(model.dtype)
     return {"text_embeds": torch.cat(pooled), "time_ids": ids.expand(len(pooled), -1)}

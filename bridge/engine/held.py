@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from bridge.engine.condition import PromptEncoder
 from bridge.engine.control_held import Controls
 from bridge.engine.reference import References
 from bridge.engine.request import Settings
 from bridge.models.adapters import Adapter, Adapters
+from bridge.models.device import recorder
 from bridge.models.embeddings import Embeddings
+from bridge.models.graphed import Graphed
 from bridge.models.hashing import HashCache
 from bridge.models.hypernetwork import Hypernetworks
 from bridge.models.library import Library
@@ -38,12 +43,31 @@ class Held:
         widths = [int(text.model.config.hidden_size) for text in model.text]
         embeddings = Embeddings(library(EMBEDDINGS, "textual inversion"), widths)
         self.encoder = PromptEncoder(model, embeddings)
+        record = recorder(model.device)
+        self._graphed = None if record is None else Graphed(model.unet, record)
+        self._recorded = model.draft
+        if self._graphed is not None:
+            self._recorded = replace(model.draft, unet=self._graphed)
         self._hashes = HashCache(home)
         self._adapters = Adapters(model, library(LORAS, "LoRA"), self._hashes)
         hypernetworks = library(HYPERNETWORKS, "hypernetwork")
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
         self.references = References(model, self._hashes)
         self.controls = Controls(model, own, self._hashes)
+
+    def painter(self, settings: Settings, is_shown_pictures: bool) -> LoadedModel:
+        """The model as it paints this job. Drafts are asked for again and again in the same size: that is worth a graph,
+        unless something hooks into the UNet."""
+        if not settings.draft:
+            return self.model
+        hooked = bool(settings.hypernetworks) or is_shown_pictures
+        return self.model.draft if hooked else self._recorded
+
+    def rest(self) -> None:
+        """Nobody waits: time for what makes the next drafts faster."""
+        if self._graphed is not None:
+            with torch.inference_mode():
+                self._graphed.record()
 
     def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the

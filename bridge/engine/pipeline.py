@@ -103,7 +103,7 @@ class Engine:
             held.model.brake.on(is_cancelled),
             held.references.beside(held.encoder, preset, *given) as seen,
         ):
-            model = held.model.draft if settings.draft else held.model
+            model = held.painter(settings, bool(seen.used))
             weights = (*held.prepare(settings), *seen.weights)
             controlled = held.controls.use(job.request.controls, job.snapshot, preset)
             snapshot = replace(job.snapshot, controls=controlled.maps)
@@ -129,6 +129,11 @@ class Engine:
         facts = facts_of(settings, job.snapshot, held.model, weights, working, seconds)
         facts = replace(facts, controls=controlled.used, references=seen.used)
         return Painting(layer, target, facts, controlled.kept)
+
+    def rest(self) -> None:
+        """No job waits: a moment for what makes the next ones faster. Never raises."""
+        if self._held is not None:
+            self._held.rest()
 
     def _preset(self, name: str) -> Preset:
         found = self._presets.get(name or DEFAULT_PRESET)

@@ -94,9 +94,13 @@ class Run:
         stop_if(is_cancelled)
         after_step = partial(self._after_step, on_step, is_cancelled, len(schedule.steps))
         latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
-        if not math.isfinite(float(latents.sum())):  # one NaN or infinity makes the sum one
+        total = latents.sum()  # one NaN or infinity makes it one
+        painted = latent.decode(model, latents, self._layout)
+        if not math.isfinite(
+            float(total)
+        ):  # asked for now: a GPU would have had to finish before the decoder began
             raise _not_finite()
-        return self._compositor.layer(self._matched(latent.decode(model, latents, self._layout)))
+        return self._compositor.layer(self._matched(painted))
 
     def _predictor(
         self,

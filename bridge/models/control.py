@@ -6,11 +6,12 @@ a model in diffusers layout may bring its own, in folders called `controlnet_dep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import ControlNetModel
 from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file
@@ -35,12 +36,13 @@ _FITTING = ("cross_attention_dim", "block_out_channels", "addition_embed_type")
 @dataclass(frozen=True, eq=False)
 class ControlNet:
     """In two parts on the model's device, in its dtype. `embed` makes of maps N x 3 x H x W, 0 to 1, what `net`, a
-    ControlNetModel, takes as its `controlnet_cond`: N x C x h x w, of the latents' size."""
+    ControlNetModel, takes as its `controlnet_cond`: N x C x h x w, of the latents' size. `kept`: some of these."""
 
     net: Any
     embed: nn.Module
     name: str
     sha256: str
+    kept: dict[Hashable, torch.Tensor] = field(default_factory=dict)
 
 
 def in_parts(net: Any) -> tuple[Any, nn.Module]:

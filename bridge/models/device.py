@@ -1,10 +1,11 @@
-"""Which device and number format a model gets."""
+"""Which device and number format a model gets, and what a device can do for it."""
 
 from __future__ import annotations
 
 import torch
 
 from bridge.errors import BridgeError, Code
+from bridge.models.graphed import CudaRecorder, Recorder
 
 AUTO = "auto"
 _ORDER = ("cuda", "mps", "xpu")
@@ -41,6 +42,16 @@ def choose_dtype(device: torch.device) -> torch.dtype:
         wrong = "GTX 16" in torch.cuda.get_device_name(device)
         return torch.float32 if slow or wrong else torch.float16
     return torch.float32
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How weights lie in memory: channels last where the device's fast convolutions read them so, else as they come."""
+    return torch.channels_last if device.type == "cuda" else torch.preserve_format
+
+
+def recorder(device: torch.device) -> Recorder | None:
+    """What records graphs of calls on this device; None where nothing can."""
+    return CudaRecorder() if device.type == "cuda" else None
 
 
 def _is_there(kind: str) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
+from bridge.models.device import memory_format
 from bridge.models.families import SDXL, Family
 from bridge.models.loaded import TextEncoder
 
@@ -54,7 +55,8 @@ def finished(part: Network, source: Path, device: torch.device, dtype: torch.dty
         raise incomplete(source, absent)
     if any(weight.dtype != dtype for weight in part.parameters()):
         part = part.to(dtype=dtype)
-    part = part.to(device=device).eval().requires_grad_(False)
+    part = part.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    part = part.eval().requires_grad_(False)
     for name, weight in part.named_parameters():
         if not all(torch.isfinite(bound).item() for bound in torch.aminmax(weight)):
             raise weights.corrupt(source, f"has NaN or infinite weights ({name})")

@@ -150,6 +150,17 @@ def test_a_reference_that_is_not_what_was_said_asks_for_everything(wrong: str) -
         mirror.take(update, tensors)
 
 
+def test_a_reference_that_was_left_out_meanwhile_is_not_kept() -> None:
+    client, mirror = Client(), Mirror()
+    mirror.take(*client.update())
+    before, client.references = client.references, [b"\x05" * 48] * 2
+    mirror.take(*client.update())
+    client.references = before
+    update, tensors = client.update()
+    with pytest.raises(Drift):
+        mirror.take(update, {n: t for n, t in tensors.items() if n != "reference-0"})
+
+
 def test_a_picture_of_the_same_bytes_and_another_shape_is_another_reference() -> None:
     assert tiles.picture_digest(4, 3, bytes(48)) != tiles.picture_digest(3, 4, bytes(48))
 

@@ -1,0 +1,154 @@
+"""A network as one recorded graph: replayed at once where Python would launch some 700 kernels one after the other.
+
+At 512 px a fast GPU works a UNet's kernels off sooner than they can be launched, so a recorded graph is what a live picture
+gains most by. It is recorded for given shapes, and recording takes as long as a few evaluations. So every call runs
+as ever at first, and shapes that come again are recorded when there is time (`record`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+
+log = logging.getLogger(__name__)
+
+_OFTEN = 3
+"""Calls of the same shapes after which they are worth a graph."""
+
+_COUNTED = 64
+"""Shapes whose calls are counted."""
+
+_KEPT = 4
+"""Graphs kept: each holds the memory of all that is worked out on the way."""
+
+
+class Recorder(Protocol):
+    """How a device records: `CudaRecorder`, or a stand-in in tests."""
+
+    def __call__(
+        self, work: Callable[[], torch.Tensor]
+    ) -> tuple[torch.Tensor, Callable[[], object]]:
+        """Record what `work` has the device do. Returns its result, and what does it again: from the memory that `work`
+        read into the memory of that result."""
+
+
+class CudaRecorder:
+    """CUDA graphs."""
+
+    def __call__(
+        self, work: Callable[[], torch.Tensor]
+    ) -> tuple[torch.Tensor, Callable[[], object]]:
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(
+            aside
+        ):  # libraries choose and set up what they use in the first calls
+            for _ in range(3):
+                work()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            result = work()
+        return result, graph.replay
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """`given`: the memory that it reads, `result`: that it writes."""
+
+    given: list[torch.Tensor]
+    result: torch.Tensor
+    replay: Callable[[], object]
+
+
+class Graphed:
+    """Stands for a network that takes tensors, also in lists, tuples and dicts, and returns a tuple with one.
+
+    It must do the same to its input every time: of hooks and of parts that were exchanged a graph knows nothing. New
+    values in the same weights are fine. Use it inside torch.inference_mode(), from one thread.
+    """
+
+    def __init__(self, network: Any, recorder: Recorder) -> None:
+        self.config = network.config
+        self._network = network
+        self._recorder = recorder
+        self._graphs: OrderedDict[str, _Graph] = OrderedDict()
+        self._calls: Counter[str] = Counter()
+        self._wanted: dict[str, Any] = {}
+        self._refused: set[str] = set()
+
+    def __call__(self, *args: Any, **options: Any) -> tuple[torch.Tensor]:
+        key = repr(_map((args, options), lambda tensor: (*tensor.shape, tensor.dtype)))
+        graph = self._graphs.get(key)
+        if graph is None:
+            self._note(key, (args, options))
+            return self._eagerly(args, options)
+        self._graphs.move_to_end(key)
+        try:
+            return (_replayed(graph, _tensors((args, options))),)
+        except RuntimeError:
+            log.exception("a recorded graph could not be replayed: its shapes run without one")
+            del self._graphs[key]
+            self._refused.add(key)
+            return self._eagerly(args, options)
+
+    def record(self) -> None:
+        """Record what is worth it; what cannot be recorded goes on as before. Takes as long as a few calls."""
+        while self._wanted:
+            key, (args, options) = self._wanted.popitem()
+            try:
+                result, replay = self._recorder(partial(self._result, args, options))
+            except Exception:
+                log.exception("a network could not be recorded: these shapes run without a graph")
+                self._refused.add(key)
+                continue
+            self._graphs[key] = _Graph(_tensors((args, options)), result, replay)
+            if len(self._graphs) > _KEPT:
+                self._graphs.popitem(last=False)
+
+    def _eagerly(self, args: Any, options: Any) -> tuple[torch.Tensor]:
+        result: tuple[torch.Tensor] = self._network(*args, **options)
+        return result
+
+    def _result(self, args: Any, options: Any) -> torch.Tensor:
+        return self._eagerly(args, options)[0]
+
+    def _note(self, key: str, given: Any) -> None:
+        if len(self._calls) > _COUNTED:
+            self._calls.clear()
+        self._calls[key] += 1
+        if self._calls[key] >= _OFTEN and key not in self._refused:
+            del self._calls[key]
+            self._wanted = {
+                key: _map(given, torch.zeros_like)
+            }  # the newest shapes are those that are painted
+
+
+def _replayed(graph: _Graph, tensors: list[torch.Tensor]) -> torch.Tensor:
+    for held, new in zip(graph.given, tensors, strict=True):
+        held.copy_(new)
+    graph.replay()
+    return graph.result.clone()  # the next replay writes over it
+
+
+def _map(value: Any, change: Callable[[torch.Tensor], Any]) -> Any:
+    """`value` with each tensor in it changed."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map(each, change) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_map(each, change) for each in value)
+    return value
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    _map(value, found.append)
+    return found
