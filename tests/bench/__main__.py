@@ -11,7 +11,7 @@ import platform
 import shutil
 from pathlib import Path
 
-BENCHMARKS = ["engine", "bridge", "live", "krita_ui"]
+BENCHMARKS = ["engine", "bridge", "live", "gpu", "krita_ui"]
 
 
 def main() -> None:

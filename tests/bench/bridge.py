@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -239,11 +239,14 @@ async def _until_ready(painter: BareClient) -> None:
 
 
 @contextmanager
-def _bridge(command: tuple[str, ...]) -> Iterator[tuple[BridgeProcess, float]]:
-    """A bridge in a home of its own, on one thread, and the moment it was spawned."""
+def _bridge(
+    command: tuple[str, ...], prepare: Callable[[Path], object] = lambda home: None
+) -> Iterator[tuple[BridgeProcess, float]]:
+    """A bridge in a home of its own, which `prepare` may fill, on one thread, and the moment it was spawned."""
     with tempfile.TemporaryDirectory() as home:
         before = {name: os.environ.get(name) for name in (THREADS_VARIABLE, HOME_VARIABLE)}
         os.environ |= {THREADS_VARIABLE: "1", HOME_VARIABLE: home}
+        prepare(Path(home))
         began = time.perf_counter()
         process = BridgeProcess(Path(home), command=command)
         try:

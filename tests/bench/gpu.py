@@ -1,0 +1,554 @@
+"""Live pictures on a GPU, with random weights in the shapes of real models: the engine against what it can be at best.
+
+`python -m tests.bench.gpu`; without a GPU it says so and measures nothing. `--tiny` runs all of it but the CUDA graph with tiny
+models on the CPU: that shows that it works and says nothing about speed.
+
+Arms, in turn in one process, each an image painted anew at every step without guidance, with a tiny VAE:
+- `diffusers`: the img2img pipeline (with ControlNet where the case has one), given the prompt's embedding.
+- `eager`: the UNet's evaluations alone (and the ControlNet's), as Python launches them.
+- `graph`: the same, replayed as one CUDA graph.
+- `engine`: ours, bytes to bytes, as it paints live.
+- `websocket`: a live update with one stroke to its picture, through the bridge, whose worker is another process.
+
+The roofline is the time that the arithmetic of all networks of a picture takes at the rate that this GPU multiplies large matrices
+at; both are measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, ControlNetModel, EulerDiscreteScheduler, UNet2DConditionModel
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from bridge.engine.pipeline import Engine
+from bridge.engine.types import Job, Snapshot
+from bridge.models.control import ControlNet, ControlNets
+from bridge.models.device import choose_dtype, recorder
+from bridge.models.hashing import HashCache
+from bridge.models.load import load
+from bridge.models.loaded import LoadedModel
+from bridge.models.single_file import CONFIGS
+from bridge.presets import ModelFolder, read_preset
+from krita_plugin.krita_bridge.wire import tiles
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
+from krita_plugin.krita_bridge.wire.frames import Tensor
+from krita_plugin.krita_bridge.wire.geometry import Bounds
+from krita_plugin.krita_bridge.wire.messages import (
+    Fault,
+    LivePicture,
+    LiveUpdate,
+    PaintRequest,
+)
+from tests.bench.bridge import REAL, _bridge, _until_ready
+from tests.bench.goals import row
+from tests.bridge_process import BareClient, client
+from tests.tiny_models import make_tiny_tokenizer
+
+WARM_UPS = 4
+"""Of each arm; the engine records its graph after three calls of the same shapes."""
+
+STRENGTH = 0.9999
+"""All steps are run, and the image is encoded all the same."""
+
+_DEPTH = Control(ControlKind.DEPTH, ControlSource.MAP)
+
+
+@dataclass(frozen=True)
+class Case:
+    """`unet`: its config. `width`: channels of the tiny VAE."""
+
+    name: str
+    unet: dict[str, Any]
+    side: int
+    steps: int
+    controlled: bool = False
+    width: int = 64
+
+    @property
+    def is_xl(self) -> bool:
+        return self.unet.get("addition_embed_type") == "text_time"
+
+
+def _config(name: str, **changes: Any) -> dict[str, Any]:
+    return {**UNet2DConditionModel.load_config(CONFIGS / name / "unet"), **changes}
+
+
+def real_cases() -> list[Case]:
+    sd15, sdxl = _config("sd15"), _config("sdxl")
+    turbo = _config(
+        "sd15",
+        cross_attention_dim=1024,
+        attention_head_dim=[5, 10, 20, 20],
+        use_linear_projection=True,
+    )
+    return [
+        Case("SD-Turbo 512, 1 step", turbo, 512, 1),
+        Case("SD 1.5 512, 4 steps", sd15, 512, 4),
+        Case("SD 1.5 512, 4 steps, ControlNet", sd15, 512, 4, True),
+        Case("SDXL 512, 1 step", sdxl, 512, 1),
+        Case("SDXL 1024, 4 steps", sdxl, 1024, 4),
+        Case("SDXL 1024, 4 steps, ControlNet", sdxl, 1024, 4, True),
+    ]
+
+
+def tiny_cases() -> list[Case]:
+    small = {"layers_per_block": 1, "norm_num_groups": 8}
+    sd15 = _config(
+        "sd15", block_out_channels=[32] * 4, cross_attention_dim=32, attention_head_dim=8, **small
+    )
+    sdxl = _config(
+        "sdxl",
+        block_out_channels=[32] * 3,
+        cross_attention_dim=64,
+        attention_head_dim=[2, 4, 4],
+        transformer_layers_per_block=[1, 1, 1],
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=32 + 6 * 8,
+        **small,
+    )
+    return [
+        Case("tiny SD 1.5 with ControlNet", sd15, 64, 2, True, width=8),
+        Case("tiny SDXL", sdxl, 64, 1, width=8),
+    ]
+
+
+def run(tiny: bool = False, rounds: int = 20) -> dict[str, object]:
+    """Milliseconds a picture, minimum and median; bytes of the GPU's memory at most."""
+    if not tiny and not torch.cuda.is_available():
+        print("no GPU: nothing was measured (--tiny shows on the CPU that the benchmark works)")
+        return {"gpu": None}
+    device = torch.device("cpu" if tiny else "cuda")
+    rate = multiplications(device, 256 if tiny else 8192)
+    name = "the CPU, tiny models: no figure of a GPU" if tiny else torch.cuda.get_device_name()
+    print(f"{name}; {rate / 1e12:.2f} TFLOP/s in large matrices")
+    cases = tiny_cases() if tiny else real_cases()
+    return {
+        "gpu": None if tiny else name,
+        "flop_per_s": rate,
+        "cases": {case.name: measure(case, device, rate, rounds) for case in cases},
+    }
+
+
+def multiplications(device: torch.device, side: int) -> float:
+    """FLOP a second of the device's best of ten products of square matrices, in the number format that models get."""
+    a, b = torch.randn(2, side, side, device=device, dtype=choose_dtype(device))
+    best = min(_timed(lambda: a @ b, device) for _ in range(10))
+    return 2 * side**3 / best
+
+
+def measure(case: Case, device: torch.device, rate: float, rounds: int) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        root = Path(folder)
+        make_model(case, root / "model", device)
+        source = ModelFolder(root / "model")
+        model = load(source, str(device))
+        net = _controlnet(case, model, root)
+        flop = picture_flop(case, model, net)
+        arms: dict[str, Callable[[], object]] = {
+            "diffusers": pipeline_arm(case, model, net),
+            "eager": bare_arm(case, model, net),
+        }
+        if (graphed := graph_arm(case, model, net)) is not None:
+            arms["graph"] = graphed
+        preset = write_preset(case, root)
+        arms["engine"] = engine_arm(case, model, preset, root)
+        arms["websocket"] = stack.enter_context(websocket_arm(case, preset))
+        times, memory = in_turn(arms, device, rounds)
+    return _report(case, times, memory, flop / rate)
+
+
+def _report(
+    case: Case, times: dict[str, list[float]], memory: dict[str, int], roofline: float
+) -> dict[str, object]:
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    for name, found in times.items():
+        peak = f", {memory[name] / 2**30:.2f} GiB at most" if name in memory else ""
+        print(
+            f"{case.name}: {name} {1e3 * medians[name]:.2f} ms (min {1e3 * min(found):.2f}), "
+            f"{medians[name] / roofline:.1f} times the roofline{peak}",
+            flush=True,
+        )
+    figures: dict[str, object] = {
+        "ms": {n: {"min": 1e3 * min(t), "median": 1e3 * medians[n]} for n, t in times.items()},
+        "peak_bytes": memory,
+        "roofline_ms": 1e3 * roofline,
+        "to_roofline": {name: median / roofline for name, median in medians.items()},
+    }
+    if "graph" in medians:
+        ratio = medians["engine"] / medians["graph"]
+        figures["goal"] = row(
+            f"{case.name}, the engine against the UNet in a CUDA graph",
+            f"{ratio:.2f} times",
+            "1.05 times",
+            ratio <= 1.05,
+        )
+    return figures
+
+
+def in_turn(
+    arms: dict[str, Callable[[], object]], device: torch.device, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Seconds of each arm, and what of the GPU's memory this process held during it at most."""
+    memory: dict[str, int] = {}
+    for name, arm in arms.items():
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        for _ in range(WARM_UPS):
+            arm()
+        if device.type == "cuda" and name != "websocket":  # its memory is that of another process
+            memory[name] = torch.cuda.max_memory_allocated()
+    times: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(rounds):
+        for name, arm in arms.items():
+            times[name].append(_timed(arm, device))
+    return times, memory
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    _finish(device)
+    began = time.perf_counter()
+    work()
+    _finish(device)
+    return time.perf_counter() - began
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+# ---- models
+
+
+def make_model(case: Case, folder: Path, device: torch.device) -> None:
+    """Write a model with random weights in diffusers layout."""
+    dtype = choose_dtype(device)
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            unet = UNet2DConditionModel.from_config({**case.unet, "sample_size": case.side // 8})
+            vae = AutoencoderTiny(
+                encoder_block_out_channels=(case.width,) * 4,
+                decoder_block_out_channels=(case.width,) * 4,
+            )
+            networks = {"unet": unet, "vae": vae}
+            if case.controlled:
+                networks["controlnet_depth"] = ControlNetModel.from_unet(unet)
+    finally:
+        torch.set_default_dtype(before)
+    width = int(case.unet["cross_attention_dim"])
+    if case.is_xl:
+        times = 6 * int(case.unet["addition_time_embed_dim"])
+        second = int(case.unet["projection_class_embeddings_input_dim"]) - times
+        networks["text_encoder"] = CLIPTextModel(_text_config(width - second))
+        networks["text_encoder_2"] = CLIPTextModelWithProjection(_text_config(second))
+    else:
+        networks["text_encoder"] = CLIPTextModel(_text_config(width))
+    for name, network in networks.items():
+        if name.startswith("text_encoder"):
+            network.to(dtype)
+            make_tiny_tokenizer(folder / name.replace("text_encoder", "tokenizer"))
+        network.save_pretrained(folder / name)
+    EulerDiscreteScheduler(timestep_spacing="trailing").save_pretrained(folder / "scheduler")
+
+
+def _text_config(width: int) -> CLIPTextConfig:
+    """Two layers: a prompt is read once."""
+    size = 2 * (127 - 33) + 2
+    return CLIPTextConfig(
+        vocab_size=size,
+        hidden_size=width,
+        intermediate_size=width,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        bos_token_id=size - 2,
+        eos_token_id=size - 1,
+        pad_token_id=size - 1,
+    )
+
+
+def _controlnet(case: Case, model: LoadedModel, root: Path) -> ControlNet | None:
+    if not case.controlled:
+        return None
+    nets = ControlNets(model, root / "model", HashCache(root))
+    return nets.use({ControlKind.DEPTH}, {}, lambda share, sentence: None)[ControlKind.DEPTH]
+
+
+# ---- arms
+
+
+def picture(side: int, seed: int) -> np.ndarray:
+    """RGBA, opaque."""
+    image = np.random.default_rng(seed).integers(0, 256, (side, side, 4), dtype=np.uint8)
+    image[..., 3] = 255
+    return image
+
+
+def _inputs(case: Case, model: LoadedModel) -> tuple[torch.Tensor, ...]:
+    """Latents, timestep, tokens, pooled text, and SDXL's six numbers."""
+    options = {"device": model.device, "dtype": model.dtype}
+    side = case.side // 8
+    width = int(case.unet["cross_attention_dim"])
+    tokens = torch.zeros(1, 77, width, **options)
+    pooled_width = 1
+    if case.is_xl:
+        times = 6 * int(case.unet["addition_time_embed_dim"])
+        pooled_width = int(case.unet["projection_class_embeddings_input_dim"]) - times
+    pooled = torch.zeros(1, pooled_width, **options)
+    sizes = torch.tensor([[case.side, case.side, 0, 0, case.side, case.side]], **options)
+    timestep = torch.tensor(500.0, device=model.device)
+    return torch.randn(1, 4, side, side, **options), timestep, tokens, pooled, sizes
+
+
+def evaluation(
+    case: Case, model: LoadedModel, net: ControlNet | None
+) -> Callable[[], torch.Tensor]:
+    """One evaluation of the UNet, and of the ControlNet where there is one; its map is embedded beforehand."""
+    latents, timestep, tokens, pooled, sizes = _inputs(case, model)
+    added = {"text_embeds": pooled, "time_ids": sizes} if case.is_xl else None
+    common = {"encoder_hidden_states": tokens, "added_cond_kwargs": added, "return_dict": False}
+    embedded = None
+    if net is not None:
+        blank = torch.zeros(1, 3, case.side, case.side, device=model.device, dtype=model.dtype)
+        with torch.inference_mode():
+            embedded = net.embed(blank)
+
+    def evaluate() -> torch.Tensor:
+        heard: dict[str, Any] = {}
+        if net is not None:
+            down, middle = net.net(latents, timestep, controlnet_cond=embedded, **common)
+            heard = {
+                "down_block_additional_residuals": down,
+                "mid_block_additional_residual": middle,
+            }
+        found: torch.Tensor = model.unet(latents, timestep, **common, **heard)[0]
+        return found
+
+    return evaluate
+
+
+def picture_flop(case: Case, model: LoadedModel, net: ControlNet | None) -> float:
+    """Of all networks of one picture."""
+    pixels = torch.zeros(1, 3, case.side, case.side, device=model.device, dtype=model.vae_dtype)
+    latents = torch.zeros(
+        1, 4, case.side // 8, case.side // 8, device=model.device, dtype=model.vae_dtype
+    )
+    evaluate = evaluation(case, model, net)
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as step:
+            evaluate()
+        with FlopCounterMode(display=False) as both_ways:
+            model.vae.encode(pixels)
+            model.vae.decode(latents)
+    return float(case.steps * step.get_total_flops() + both_ways.get_total_flops())
+
+
+def bare_arm(case: Case, model: LoadedModel, net: ControlNet | None) -> Callable[[], object]:
+    evaluate = evaluation(case, model, net)
+
+    @torch.inference_mode()
+    def arm() -> None:
+        for _ in range(case.steps):
+            evaluate()
+
+    return arm
+
+
+def graph_arm(
+    case: Case, model: LoadedModel, net: ControlNet | None
+) -> Callable[[], object] | None:
+    record = recorder(model.device)
+    if record is None:
+        print(f"{case.name}: no GPU, no graph")
+        return None
+    with torch.inference_mode():
+        _, replay = record(evaluation(case, model, net))
+
+    def arm() -> None:
+        for _ in range(case.steps):
+            replay()
+
+    return arm
+
+
+def pipeline_arm(case: Case, model: LoadedModel, net: ControlNet | None) -> Callable[[], object]:
+    _, _, tokens, pooled, _ = _inputs(case, model)
+    kind = "XL" if case.is_xl else ""
+    control = "ControlNet" if net is not None else ""
+    parts: dict[str, Any] = {
+        "unet": model.unet,
+        "vae": model.vae,
+        "text_encoder": model.text[0].model,
+        "tokenizer": model.text[0].tokenizer,
+        "scheduler": EulerDiscreteScheduler.from_config(dict(model.scheduler_config)),
+    }
+    given: dict[str, Any] = {"prompt_embeds": tokens, "image": _pil(picture(case.side, 1))}
+    if case.is_xl:
+        parts |= {
+            "text_encoder_2": model.text[1].model,
+            "tokenizer_2": model.text[1].tokenizer,
+            "add_watermarker": False,
+        }
+        given["pooled_prompt_embeds"] = pooled
+    else:
+        parts |= {"safety_checker": None, "feature_extractor": None}
+        parts["requires_safety_checker"] = False
+    if net is not None:
+        whole = _whole_controlnet(net)
+        parts["controlnet"] = whole
+        given["control_image"] = _pil(picture(case.side, 2))
+    made = getattr(diffusers, f"StableDiffusion{kind}{control}Img2ImgPipeline")(**parts)
+    made.set_progress_bar_config(disable=True)
+
+    def arm() -> object:
+        painted = made(
+            **given, strength=1.0, num_inference_steps=case.steps, guidance_scale=0.0
+        ).images[0]
+        return np.asarray(painted)
+
+    return arm
+
+
+def _whole_controlnet(net: ControlNet) -> ControlNetModel:
+    """As diffusers takes it, with the same weights."""
+    whole = ControlNetModel.from_config(net.net.config)
+    whole.load_state_dict(
+        {
+            **net.net.state_dict(),
+            **{f"controlnet_cond_embedding.{n}": w for n, w in net.embed.state_dict().items()},
+        }
+    )
+    return whole.to(net.net.device, net.net.dtype).eval()
+
+
+def _pil(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image[..., :3])
+
+
+def write_preset(case: Case, root: Path) -> Path:
+    path = root / "bench.toml"
+    path.write_text(
+        f'label = "{case.name}"\nnative = {case.side}\n'
+        f'[model]\nfolder = "{(root / "model").as_posix()}"\n'
+        f'[sampling]\nsteps = {case.steps}\nguidance = 1.0\nscheduler = "euler"\n'
+        f"[live]\nsteps = {case.steps}\n"
+    )
+    return path
+
+
+def request_of(case: Case) -> PaintRequest:
+    controls = (_DEPTH,) if case.controlled else ()
+    return PaintRequest("a lake", preset="bench", strength=STRENGTH, controls=controls)
+
+
+def engine_arm(case: Case, model: LoadedModel, preset: Path, root: Path) -> Callable[[], object]:
+    engine = Engine(
+        {"bench": read_preset(preset)}, device=str(model.device), home=root, load=lambda *_: model
+    )
+    area = Bounds(0, 0, case.side, case.side)
+    maps = {0: picture(case.side, 2)} if case.controlled else {}
+    snapshot = Snapshot(area.extent, area, picture(case.side, 1), controls=maps)
+    job = Job(replace(request_of(case), draft=True), snapshot)
+
+    def arm() -> object:
+        painting = engine.paint(job, on_step=lambda _: None, is_cancelled=lambda: False)
+        engine.rest()
+        return painting
+
+    return arm
+
+
+@contextlib.contextmanager
+def websocket_arm(case: Case, preset: Path) -> Iterator[Callable[[], object]]:
+    def offer(home: Path) -> None:
+        (home / "presets").mkdir()
+        (home / "presets" / preset.name).write_text(preset.read_text())
+
+    with _bridge(REAL, offer) as (process, _), asyncio.Runner() as runner:
+        connection = client(process.wait_until_listening())
+        painter = runner.run(connection.__aenter__())
+        strokes = Strokes(case)
+        try:
+            runner.run(_until_ready(painter))
+            yield lambda: runner.run(strokes.paint(painter))
+        finally:
+            runner.run(connection.__aexit__(None, None, None))
+
+
+class Strokes:
+    """A live painting of a whole canvas: each stroke is one tile."""
+
+    def __init__(self, case: Case) -> None:
+        self._request = request_of(case)
+        self._area = Bounds(0, 0, case.side, case.side)
+        self._pixels = picture(case.side, 1)
+        self._map = picture(case.side, 2)
+        self._hashes = [tiles.TileHashes(self._area) for _ in range(1 + case.controlled)]
+        self._revision = 0
+
+    async def paint(self, painter: BareClient) -> None:
+        """Send a stroke and wait for its picture."""
+        everything = tuple(range(tiles.count(self._area)))
+        changed = (0,) if self._revision else everything
+        self._pixels[:8, :8, 0] = self._revision % 256
+        tensors = [("image", self._take(0, self._pixels, changed))]
+        control_tiles: tuple[tuple[int, ...], ...] = ()
+        if len(self._hashes) > 1:
+            drawn = () if self._revision else everything
+            control_tiles = (drawn,)
+            if drawn:
+                tensors.append(("control-0", self._take(1, self._map, drawn)))
+        update = LiveUpdate(
+            "bench", self._revision + 1, self._revision, self._request, self._area.extent, self._area, True, False,
+            changed, (), tiles.digest_of(*self._hashes), control_tiles,
+        )  # fmt: skip
+        self._revision += 1
+        await painter.send(update, *tensors)
+        while True:
+            message, _ = await painter.until(LivePicture, Fault)
+            assert isinstance(message, LivePicture), message
+            if message.revision == self._revision:
+                return
+
+    def _take(self, plane: int, pixels: np.ndarray, numbers: tuple[int, ...]) -> Tensor:
+        parts = []
+        for number in numbers:
+            tile = tiles.tile(self._area, number)
+            parts.append(pixels[tile.y : tile.bottom, tile.x : tile.right].tobytes())
+            self._hashes[plane].set(number, parts[-1])
+        data = b"".join(parts)
+        return Tensor((len(data),), data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.gpu", description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="tiny models on the CPU")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    figures = run(arguments.tiny, arguments.rounds)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
