@@ -48,10 +48,10 @@ def control_name(kind: ControlKind) -> str:
         ControlKind.SCRIBBLE: tr("Scribble"),
         ControlKind.LINEART: tr("Line art"),
         ControlKind.SOFTEDGE: tr("Soft edges"),
-        ControlKind.CANNY: tr("Hard edges"),
+        ControlKind.CANNY: tr("Canny edges"),
         ControlKind.NORMAL: tr("Normals"),
         ControlKind.POSE: tr("Pose"),
-        ControlKind.SEGMENTATION: tr("Segments"),
+        ControlKind.SEGMENTATION: tr("Segmentation"),
         ControlKind.TILE: tr("Tile"),
     }[kind]
 

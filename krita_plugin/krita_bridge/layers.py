@@ -18,8 +18,8 @@ from .text import tr
 from .wire.geometry import Bounds
 
 _ARGB32 = QtGui.QImage.Format.Format_ARGB32
-CONVERTED_WIDTH, CONVERTED_HEIGHT = 2048, 32
-"""Of the document that converts colours: it takes about as long for so many pixels as reading a strip does."""
+CONVERTED_WIDTH, CONVERTED_HEIGHT = 2048, 8
+"""Of the document that converts colours: 1 ms from 16 bit, 10 ms from floating point (Krita 5.1.5, two slow cores)."""
 
 
 class DocumentSources:
@@ -101,6 +101,10 @@ class _Converter:
     def is_usable(self) -> bool:
         return any(document == self._document for document in Krita.instance().documents())
 
+    def close(self) -> None:
+        if self.is_usable():
+            self._document.close()
+
     def convert(self, data: bytes, width: int, height: int) -> Any:
         """A QImage of `data`, which is of the converter's colour space."""
         self._layer.setPixelData(data, 0, 0, width, height)
@@ -117,3 +121,9 @@ def _converter(colours: Tuple[str, str, str]) -> _Converter:
     if found is None or not found.is_usable():
         found = _converters[colours] = _Converter(colours)
     return found
+
+
+def close_converters() -> None:
+    """Before Krita ends: with one of these documents still open it crashes (5.1.5)."""
+    while _converters:
+        _converters.popitem()[1].close()

@@ -90,10 +90,18 @@ def read_form(text: str) -> Form:
 
 @dataclass(frozen=True)
 class DocumentMemory:
-    """Kept inside the document: an id that survives saving, and the painter's form."""
+    """Kept inside the document: an id that survives saving, and the painter's form.
+
+    The form without the paths of files: they say something about the painter's computer, and a stranger's document must
+    not have files opened here.
+    """
 
     document: str
     form: Form
+
+    def __post_init__(self) -> None:
+        references = tuple(chosen for chosen in self.form.references if not chosen.file)
+        object.__setattr__(self, "form", replace(self.form, references=references))
 
     def dumps(self) -> bytes:
         return json.dumps({"document": self.document, "form": to_fields(self.form)}).encode("utf-8")

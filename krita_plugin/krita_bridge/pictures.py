@@ -94,6 +94,8 @@ def _read(path: Path) -> Union[Pixels, CannotCapture]:
 
 
 def _decoded(path: Path) -> Pixels:
+    if not path.is_file():
+        raise CannotCapture(tr("{0} is not there: choose another picture.", path))
     reader = QtGui.QImageReader(str(path))
     if hasattr(reader, "setAllocationLimit"):
         reader.setAllocationLimit(_MOST_MEGABYTES)

@@ -20,7 +20,8 @@ from .guard import Placement
 from .history import Entry, PromptHistory
 from .larger import is_larger, open_larger
 from .launcher import Launcher, bridge_home
-from .layers import DocumentSources
+from .layers import DocumentSources, close_converters
+from .live.aim import aim
 from .live.follow import Wanted
 from .live.keeper import LiveKeeper
 from .live.painter import LivePainter
@@ -33,7 +34,7 @@ from .turns import Task, Turns
 from .wire.frames import Buffer
 from .wire.geometry import Bounds, Margins
 from .wire.limits import MAX_SEED
-from .wire.messages import MessageError, PaintRequest, PresetInfo, Submit, check_live_area
+from .wire.messages import MessageError, PaintRequest, PresetInfo, Submit
 from .wire.modes import MEANINGS, Blend, Mode
 from .words import layer_name, title
 
@@ -91,6 +92,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self._turns.stop()
         self.keeper.stop()
         self._client.stop()
+        close_converters()
 
     def _arrived(self, event: Event) -> None:
         self._arrivals.arrived.emit(event)
@@ -181,7 +183,9 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             name = preset.name if preset else ""
             asked = [_request(form, name, mode, strength, n) for n in range(count)]
             requests = [
-                replace(with_conditions(request, form.controls, form.references, n), upscale=upscale)
+                replace(
+                    with_conditions(request, form.controls, form.references, n), upscale=upscale
+                )
                 for n, request in enumerate(asked)
             ]
             native = preset.native if preset else DEFAULT_NATIVE
@@ -236,14 +240,11 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     # ---- live painting
 
     def aim_live(self, document: CanvasDocument, form: Form, mode: Mode, strength: float) -> Wanted:
-        """What Generate would paint, as it is to be painted live. Raises MessageError with a sentence."""
+        """What Generate would paint, as it is to be painted live. Raises MessageError or CannotCapture with a sentence."""
         preset = self.painting.preset(form.preset)
-        native = preset.native if preset else DEFAULT_NATIVE
-        canvas, selection = document.canvas(), document.selection_bounds()
-        plan = plan_capture(canvas, selection, native, strength, mode)
-        check_live_area(plan.bounds)
+        _check_conditions(form, preset, document)
         request = _request(form, preset.name if preset else "", mode, strength, 0)
-        return Wanted(document.key, plan, request)
+        return aim(document, form, mode, preset.native if preset else DEFAULT_NATIVE, request)
 
     def keep_parts(self) -> None:
         """The live picture becomes a layer that shows where its mask is painted."""

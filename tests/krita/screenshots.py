@@ -19,6 +19,8 @@ from tests.krita.harness import (
     find,
     paint_landscape,
 )
+from tests.krita.harness.controlled import NAME as CONTROLLED
+from tests.krita.harness.controlled import add_controlled_preset
 from tests.krita.harness.docker import DOCKER, PATIENCE
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -27,6 +29,7 @@ WIDTH, HEIGHT = 960, 720
 PROMPT = "a red boat"
 BOAT = [(0.43 + 0.17 * cos(t / 6), 0.60 + 0.16 * sin(t / 6) + 0.02 * cos(t / 2)) for t in range(38)]
 SEED = 7
+NARROW = 300
 
 
 def main() -> int:
@@ -37,9 +40,12 @@ def main() -> int:
         return 1
     IMAGES.mkdir(parents=True, exist_ok=True)
     with HostBridge(install, presets=False) as bridge:
+        add_controlled_preset(bridge.home)
         bridge.start()
         with Krita(install, bridge.prepare) as krita:
             _take(krita)
+        with Krita(install, bridge.prepare) as krita:
+            _take_controls(krita)
     for path in sorted(IMAGES.glob("*.png")):
         print(path, path.stat().st_size)
     return 0
@@ -65,6 +71,28 @@ def _take(krita: Krita) -> None:
     _save(IMAGES / "krita.png", Image.open(IMAGES / "krita.png"))
     _save(IMAGES / "docker.png", Image.open(IMAGES / "docker.png"))
     _save(IMAGES / "before-after.png", _side_by_side(before, document))
+
+
+def _take_controls(krita: Krita) -> None:
+    """Two controls and a reference, in a docker as narrow as it may be."""
+    docker = BridgeDocker(krita)
+    docker.make_room()
+    docker.wait_until_connected()
+    paint_landscape(krita, WIDTH, HEIGHT)
+    docker.choose(CONTROLLED)
+    docker.switch("QToolButton", "controls_fold", True)
+    docker.switch("QToolButton", "references_fold", True)
+    for button in ("control_add", "control_add", "reference_add"):
+        docker.click("QPushButton", button)
+    docker.ask(
+        "docker.findChildren(QtWidgets.QComboBox, 'control_source')[1].setCurrentIndex(1)\n"
+        "docker.findChildren(QtWidgets.QToolButton, 'control_details')[1].setChecked(True)\n"
+        "docker.window().resizeDocks([docker], [300], QtCore.Qt.Orientation.Horizontal)\n"
+        "docker.window().resizeDocks([docker], [900], QtCore.Qt.Orientation.Vertical)"
+    )
+    krita.wait_until(lambda: docker.ask("docker.width()") <= NARROW, PATIENCE)
+    krita.screenshot(IMAGES / "controls.png", DOCKER)
+    _save(IMAGES / "controls.png", Image.open(IMAGES / "controls.png"))
 
 
 def _lock_seed(docker: BridgeDocker) -> None:

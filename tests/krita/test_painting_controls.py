@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ def test_a_hidden_layer_is_a_map_or_has_one_worked_out(studio: Studio, controls:
     document.activate_layer("Sketch")
     before = Before.of(document)
     for row, (kind, source) in enumerate(
-        (("Scribble", "a layer as it is"), ("Hard edges", "from a layer"))
+        (("Scribble", "a layer as it is"), ("Canny edges", "from a layer"))
     ):
         controls.add()
         controls.choose(row, "kind", kind)
@@ -182,7 +183,7 @@ def test_a_hidden_layer_is_a_map_or_has_one_worked_out(studio: Studio, controls:
     assert controls.layers() == ["Sketch", "Sketch"]
     document.activate_layer("Background")
     studio.docker.paint(document, "a frame", CONTROLLED)
-    layer = wait_for_map(studio, document, "Hard edges")
+    layer = wait_for_map(studio, document, "Canny edges")
     before.assert_only_selected_pixels_changed()
 
     picture = of_bounds(drawing())
@@ -301,10 +302,61 @@ def test_what_a_preset_cannot_do_is_said_before_anything_is_sent(
         "box = docker.findChild(QtWidgets.QComboBox, 'control_kind')\n"
         "[box.itemText(n) for n in range(box.count()) if box.model().item(n).isEnabled()]"
     )
-    assert docker.ask(enabled) == ["Depth", "Scribble", "Hard edges"]
+    assert docker.ask(enabled) == ["Depth", "Scribble", "Canny edges"]
     before = Before.of(document)
     docker.choose("quick")
     assert docker.ask(enabled) == []
     krita.trigger("krita_bridge_generate")
     docker.wait_for_state("has no ControlNet for")
     assert not docker.is_busy() and before.is_restored()
+
+
+_PICTURES = """\
+from pathlib import Path
+from krita_bridge.capture import CannotCapture
+from krita_bridge.pictures import read_file, shrunk
+from krita_bridge.wire.geometry import Bounds
+
+def run(task):
+    try:
+        while True:
+            next(task)
+    except StopIteration as end:
+        return end.value
+    except CannotCapture as problem:
+        return problem
+
+def told(found):
+    if isinstance(found, CannotCapture):
+        return str(found)
+    data = b"".join(found.strips)
+    return [list(found.shape), list(data[:4]), list(data[-4:])]
+
+def halves(area):
+    return b"".join(
+        (b"\\1\\2\\3\\xff" if y < 1000 else b"\\7\\x08\\x09\\xff") * area.width
+        for y in range(area.y, area.bottom)
+    )
+"""
+
+
+def test_large_pictures_become_small_and_odd_ones_a_sentence(studio: Studio) -> None:
+    krita = studio.krita
+    turned, broken = krita.home.path / "turned.jpg", krita.home.path / "broken.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side: to be turned clockwise
+    Image.new("RGB", (2000, 1000), (200, 100, 50)).save(turned, quality=95, exif=exif)
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    of_layer = "told(run(shrunk(Bounds(0, 0, 3000, 2000), lambda: True, halves, 1 << 20)))"
+    shape, first, last = krita.evaluate(_PICTURES + of_layer)
+    assert (shape, first, last) == ([683, 1024, 4], [1, 2, 3, 255], [7, 8, 9, 255])
+
+    def read(path: Path) -> Any:
+        inside = krita.install.inside(path)
+        return krita.evaluate(f"{_PICTURES}told(run(read_file(Path({inside!r}))))")
+
+    shape, first, _ = read(turned)
+    assert shape == [1024, 512, 4] and first[3] == 255
+    assert np.abs(np.subtract(first[:3], (50, 100, 200))).max() <= 4
+    assert read(broken).startswith("broken.png cannot be read")
+    assert "is not there" in read(krita.home.path / "none.png")

@@ -19,7 +19,13 @@ class ControlsPanel(RowList):
     """The controls of the form."""
 
     def __init__(self, layers: Layers) -> None:
-        super().__init__("control", tr("Add Control"), MAX_CONTROLS, lambda: ControlRow(layers))
+        super().__init__(
+            "control",
+            tr("Add Control"),
+            MAX_CONTROLS,
+            lambda: ControlRow(layers),
+            lacks_controls,
+        )
 
     def add(self) -> Any:
         """The first kind that is not there yet and that the preset can do."""
@@ -31,9 +37,6 @@ class ControlsPanel(RowList):
         for kind in (fresh or possible)[:1]:
             row.choose(kind)
         return row
-
-    def lacking(self, preset: PresetInfo) -> str:
-        return lacks_controls(preset)
 
 
 class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]

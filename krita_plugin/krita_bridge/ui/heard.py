@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..qt import Qt, QtWidgets, pyqtSignal
+from ..qt import Qt, QtWidgets
 from ..text import tr
 
 _HUNDREDTHS = 100
@@ -13,8 +13,6 @@ _PAGE = 25
 
 class HeardPanel(QtWidgets.QWidget):  # type: ignore[misc]
     """`Strength ===o 100 %  ...`: the range of steps is behind the dots."""
-
-    changed = pyqtSignal()
 
     def __init__(self, name: str, label: str, most: float) -> None:
         """Its widgets are called `name`_strength and so on; the slider goes from 0 to `most`."""
@@ -62,8 +60,6 @@ class HeardPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._slider.valueChanged.connect(lambda _: self._on_value())
         self._start.valueChanged.connect(self._end.setMinimum)
         self._end.valueChanged.connect(self._start.setMaximum)
-        self._start.valueChanged.connect(lambda _: self.changed.emit())
-        self._end.valueChanged.connect(lambda _: self.changed.emit())
         self._dots.toggled.connect(self._details.setVisible)
 
     def add_detail(self, widget: Any) -> None:
@@ -93,7 +89,6 @@ class HeardPanel(QtWidgets.QWidget):  # type: ignore[misc]
 
     def _on_value(self) -> None:
         self._percent.setText(tr("{0} %", self._slider.value()))
-        self.changed.emit()
 
     def _field(self, name: str, label: str) -> Any:
         field = QtWidgets.QSpinBox()

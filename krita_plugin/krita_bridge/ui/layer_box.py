@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, List, Optional, Tuple
 
 from ..document import CanvasDocument
-from ..qt import QtWidgets, pyqtSignal
+from ..qt import QtWidgets
 from ..text import tr
 
 
@@ -15,23 +15,22 @@ class Layers:
     def __init__(self) -> None:
         self.document: Optional[CanvasDocument] = None
 
-    def names(self) -> "list[tuple[str, str]]":
+    def names(self) -> List[Tuple[str, str]]:
         """The uniqueId and the name of each, topmost first."""
-        open_one = self.document is not None and self.document.is_open()
-        return self.document.layers() if open_one and self.document else []
+        if self.document is None or not self.document.is_open():
+            return []
+        return self.document.layers()
 
     def active(self) -> str:
-        """The uniqueId of the layer that the painter is on; empty for none."""
-        if self.document is None or not self.document.is_open():
-            return ""
-        node = self.document.active_node()
-        return str(node.uniqueId().toString()) if node is not None else ""
+        """The uniqueId of the layer that the painter is on, the topmost one while that is a mask; empty for none."""
+        known = [unique_id for unique_id, _ in self.names()]
+        node = self.document.active_node() if known and self.document is not None else None
+        found = str(node.uniqueId().toString()) if node is not None else ""
+        return found if found in known else next(iter(known), "")
 
 
 class LayerBox(QtWidgets.QComboBox):  # type: ignore[misc]
     """Lists the layers as they are when it is opened or gets the keyboard."""
-
-    chosen = pyqtSignal()
 
     def __init__(self, name: str, layers: Layers) -> None:
         super().__init__()
@@ -42,7 +41,6 @@ class LayerBox(QtWidgets.QComboBox):  # type: ignore[misc]
         self.setSizeAdjustPolicy(
             QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.activated.connect(lambda _: self.chosen.emit())
 
     def layer(self) -> str:
         """The uniqueId of the layer; empty while none is chosen."""

@@ -25,7 +25,11 @@ class ReferencesPanel(RowList):
 
     def __init__(self, layers: Layers) -> None:
         super().__init__(
-            "reference", tr("Add Reference"), MAX_REFERENCES, lambda: ReferenceRow(layers)
+            "reference",
+            tr("Add Reference"),
+            MAX_REFERENCES,
+            lambda: ReferenceRow(layers),
+            lacks_references,
         )
 
     def add(self) -> Any:
@@ -33,9 +37,6 @@ class ReferencesPanel(RowList):
         row = super().add()
         row.choose_active()
         return row
-
-    def lacking(self, preset: PresetInfo) -> str:
-        return lacks_references(preset)
 
 
 class ReferenceRow(QtWidgets.QWidget):  # type: ignore[misc]

@@ -15,12 +15,20 @@ class RowList(QtWidgets.QWidget):  # type: ignore[misc]
 
     changed = pyqtSignal()
 
-    def __init__(self, name: str, add: str, most: int, new_row: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        add: str,
+        most: int,
+        new_row: Callable[[], Any],
+        lacking: Callable[[PresetInfo], str],
+    ) -> None:
         """`new_row` makes a row: a widget with a signal `removed`, what is chosen in it as `chosen()` and `load(chosen)`,
-        and `show_preset`. There are at most `most`."""
+        and `show_preset`. There are at most `most`. `lacking`: why a preset can do none of them, empty when it can."""
         super().__init__()
         self._new_row = new_row
         self._most = most
+        self._lacking = lacking
         self._rows: List[Any] = []
         self._preset: Optional[PresetInfo] = None
         self._note = QtWidgets.QLabel()
@@ -62,14 +70,10 @@ class RowList(QtWidgets.QWidget):  # type: ignore[misc]
         self._preset = preset
         for row in self._rows:
             row.show_preset(preset)
-        lacking = self.lacking(preset) if preset is not None else ""
+        lacking = self._lacking(preset) if preset is not None else ""
         self._note.setText(lacking)
         self._note.setVisible(bool(lacking))
         self._on_number()
-
-    def lacking(self, preset: PresetInfo) -> str:
-        """Why the preset can do nothing of the kind, in a sentence; empty when it can."""
-        raise NotImplementedError
 
     def _append(self) -> Any:
         row = self._new_row()

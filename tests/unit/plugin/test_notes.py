@@ -107,6 +107,15 @@ def test_a_memory_comes_back_and_ids_differ() -> None:
     assert new_memory(FORM).document != memory.document
 
 
+def test_a_document_neither_tells_nor_says_which_files_to_open() -> None:
+    memory = new_memory(FORM)
+    assert memory.form == replace(FORM, references=REFERENCES[:1])
+    assert b"monet" not in memory.dumps()
+    stranger = json.dumps({"document": "d", "form": json.loads(FORM.dumps())}).encode()
+    read = read_memory(stranger)
+    assert read is not None and read.form == memory.form
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b'{"document": ""}', b'{"document": 5}'])
 def test_a_document_without_a_memory_has_none(data: bytes) -> None:
     assert read_memory(data) is None
