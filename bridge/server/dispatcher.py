@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from bridge.errors import BridgeError, Code
 from bridge.jobs.queue import FairQueue, JobKey
@@ -27,12 +26,12 @@ from krita_plugin.krita_bridge.wire.messages import (
     Preview,
     Progress,
     Result,
-    ServerMessage,
     Submit,
     Unknown,
 )
 
 from .outbox import Outbox
+from .record import Record, death_notice
 from .store import Store
 
 log = logging.getLogger(__name__)
@@ -53,43 +52,16 @@ _REMEMBERED_ENDS = 1024
 _ATTEMPTS = 2
 
 
-@dataclass
-class _Record:
-    """A job that has not ended in the store: waiting, running, being saved, or ended without a result."""
-
-    key: JobKey
-    payload: Sequence[Buffer]
-    previews: bool
-    state: JobState = JobState.QUEUED
-    attempts: int = 0
-    position: int = -1
-    ended: Ended | None = None
-    watchers: list[Outbox] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        return sum(memoryview(buffer).nbytes for buffer in self.payload)
-
-    def tell(self, message: ServerMessage) -> None:
-        for watcher in self.watchers:
-            watcher.put(message)
-
-    def tell_position(self, position: int) -> None:
-        if position != self.position:
-            self.position = position
-            self.tell(Accepted(self.key.job, position))
-
-
 class Dispatcher:
     """Lives on the event loop. Answers go to the watcher that asked; news to all that watch the job."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._worker: Supervisor | None = None
-        self._records: OrderedDict[JobKey, _Record] = OrderedDict()
+        self._records: OrderedDict[JobKey, Record] = OrderedDict()
         self._queue = FairQueue()
         self._watchers: list[Outbox] = []
-        self._running: _Record | None = None
+        self._running: Record | None = None
         self._live = LiveDesk()
         self._due: asyncio.TimerHandle | None = None
         self._worker_ready = False
@@ -135,7 +107,7 @@ class Dispatcher:
         key = JobKey(client, submit.job)
         if self._answer_known(key, by):
             return
-        record = _Record(key, payload, submit.previews, watchers=[by])
+        record = Record(key, payload, submit.previews, watchers=[by])
         self._check_room(record)
         self._records[key] = record
         self._queue.push(key)
@@ -213,7 +185,7 @@ class Dispatcher:
         by.put(Accepted(key.job, self._position(key)))
         return True
 
-    def _check_room(self, record: _Record) -> None:
+    def _check_room(self, record: Record) -> None:
         if self._store.memory_full:
             raise BridgeError(
                 Code.DISK_FULL,
@@ -272,7 +244,7 @@ class Dispatcher:
     def worker_died(self, exit_: WorkerExit) -> None:
         """Give the job in hand one more try; after a crash loop let nothing wait for ever."""
         self._worker_ready = False
-        self._live.worker_died(*_death_notice(exit_), Code.WORKER_DIED.value)
+        self._live.worker_died(*death_notice(exit_), Code.WORKER_DIED.value)
         record, self._running = self._running, None
         if record is not None and record.state is JobState.RUNNING:
             if record.attempts < _ATTEMPTS:
@@ -287,9 +259,9 @@ class Dispatcher:
             self._set_status(EngineStatus(EngineState.FAILED, sentence))
             while (key := self._queue.take()) is not None:
                 self._fail(self._records[key], exit_)
-            self._live.fail_all(*_death_notice(exit_), Code.WORKER_DIED.value)
+            self._live.fail_all(*death_notice(exit_), Code.WORKER_DIED.value)
 
-    def _worker_on_job(self, record: _Record, message: Message, data: bytes) -> None:
+    def _worker_on_job(self, record: Record, message: Message, data: bytes) -> None:
         if isinstance(message, Result):
             record.state = after(record.state, Event.FINISH)
             record.payload = ()
@@ -306,7 +278,7 @@ class Dispatcher:
             for watcher in record.watchers:
                 watcher.put_preview(record.key.job, data)
 
-    async def _keep(self, record: _Record, data: bytes) -> None:
+    async def _keep(self, record: Record, data: bytes) -> None:
         async with self._save_turn:  # results are told of in the order in which they were finished
             not_kept = await asyncio.to_thread(self._store.save, record.key, data)
         self._unsaved_bytes -= len(data)
@@ -347,17 +319,15 @@ class Dispatcher:
 
     # ---- ends
 
-    def _fail(self, record: _Record, exit_: WorkerExit) -> None:
-        sentence, hint = _death_notice(exit_)
+    def _fail(self, record: Record, exit_: WorkerExit) -> None:
+        sentence, hint = death_notice(exit_)
         self._end(record, Event.FAIL, Code.WORKER_DIED, sentence, hint)
 
-    def _end(
-        self, record: _Record, event: Event, code: Code, sentence: str, hint: str = ""
-    ) -> None:
+    def _end(self, record: Record, event: Event, code: Code, sentence: str, hint: str = "") -> None:
         state = after(record.state, event)
         self._settle_end(record, event, Ended(record.key.job, state, code.value, sentence, hint))
 
-    def _settle_end(self, record: _Record, event: Event, ended: Ended) -> None:
+    def _settle_end(self, record: Record, event: Event, ended: Ended) -> None:
         record.state = after(record.state, event)
         record.ended = ended
         record.payload = ()
@@ -378,20 +348,3 @@ class Dispatcher:
         self.status = status
         for watcher in self._watchers:
             watcher.put(status)
-
-
-def _death_notice(exit_: WorkerExit) -> tuple[str, str]:
-    if exit_.hung:
-        return (
-            "The model process stopped answering and had to be ended.",
-            "Try again, or select a smaller area; `krita-bridge doctor` and the log say more.",
-        )
-    if exit_.code == -9:
-        return (
-            "The system ended the model process, most likely because memory ran out.",
-            "Select a smaller area or close other programs, then try again.",
-        )
-    return (
-        "The model process stopped unexpectedly.",
-        "Try again; if it happens again, `krita-bridge doctor` and the log say more.",
-    )
