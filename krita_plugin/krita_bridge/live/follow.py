@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from dataclasses import dataclass
-from typing import Callable, Deque, Generator, Mapping, Optional, Protocol
+from dataclasses import dataclass, field
+from typing import Callable, Deque, Dict, Generator, Mapping, Optional, Protocol, Sequence, Tuple
 
 from ..capture import Pixels, Plan
 from ..link import Pixels as Strips
@@ -23,7 +23,9 @@ from ..wire.messages import (
     LiveUpdate,
     PaintRequest,
 )
-from .watch import Watch
+from ..wire.reference import reference_tensor
+from .references import References, ReferenceSource
+from .watch import Layer, Watch
 
 QUICK_SECONDS = 0.03
 """Between two looks while things change."""
@@ -49,11 +51,22 @@ class Link(Protocol):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What shall be painted now: `key` names the document that `plan` is about."""
+    """What shall be painted now: `key` names the document that `plan` is about.
+
+    `controls`: the layers of the request's controls that bring a picture, and what names each, by the names of their tensors.
+    `references`: where the pictures of the request's references come from.
+    """
 
     key: str
     plan: Plan
     request: PaintRequest
+    controls: Mapping[str, Tuple[str, Layer]] = field(default_factory=dict)
+    references: Sequence[ReferenceSource] = ()
+
+    @property
+    def place(self) -> Tuple[object, ...]:
+        """What the pixels are of: with another one all of them are others."""
+        return self.key, self.plan, [(name, layer) for name, (layer, _) in self.controls.items()]
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,9 @@ class Follow:
         self._link = link
         self._clock = clock
         self._watch: Optional[Watch] = None
-        self._key = ""
+        self._place: Tuple[object, ...] = ()
+        self._references = References(clock)
+        self._known: Tuple[str, ...] = ()
         self._request: Optional[PaintRequest] = None
         self._revision = 0
         self._base = 0
@@ -90,7 +105,7 @@ class Follow:
         began, worked = self._clock(), 0.0
         changed = self._aim(wanted)
         assert self._watch is not None
-        looking = self._watch.look(pixels)
+        looking = self._look(self._watch, pixels, wanted)
         while True:
             turn = self._clock()
             try:
@@ -110,6 +125,12 @@ class Follow:
             self._send(wanted)
         busy = self._clock() - self._changed_at < ACTIVE_SECONDS
         return max(QUICK_SECONDS if busy else CALM_SECONDS, worked * REST_PER_LOOK)
+
+    def _look(self, watch: Watch, pixels: Pixels, wanted: Wanted) -> Generator[float, None, bool]:
+        layers = {name: layer for name, (_, layer) in wanted.controls.items()}
+        differs = yield from watch.look(pixels, layers)
+        others = yield from self._references.look(wanted.references, pixels.is_idle)
+        return others or differs
 
     def arrived(self, picture: LivePicture) -> bool:
         """Note a picture; returns whether it is one of this time and newer than the one before, or the full one of it."""
@@ -146,9 +167,13 @@ class Follow:
     def _aim(self, wanted: Wanted) -> bool:
         """Watch what is wanted now; returns whether that is something else than before."""
         same_request, self._request = self._request == wanted.request, wanted.request
-        if self._watch is not None and (self._key, self._watch.plan) == (wanted.key, wanted.plan):
+        if self._watch is not None and self._place == wanted.place:
             return not same_request
-        self._watch, self._key, self._base = Watch(wanted.plan), wanted.key, 0
+        self._watch, self._place, self._base = (
+            Watch(wanted.plan, list(wanted.controls)),
+            wanted.place,
+            0,
+        )
         # What was sent of another place is not waited for.
         self._answered, self._reduced = self._revision, 0
         return True
@@ -172,16 +197,30 @@ class Follow:
             tuple(changed.get(IMAGE, ())),
             tuple(changed.get(MASK, ())),
             watch.digest(),
+            tuple(tuple(changed[name]) for name in watch.controls),
+            self._references.digests(),
         )
         tensors = {
             name: Strips((sum(map(len, found.values())),), list(found.values()))
             for name, found in changed.items()
             if found
         }
+        tensors.update(self._news_of_references(update))
         if not self._link.say(update, tensors):
             self.begin_anew()
             return
         if update.base == 0:
             self._complete = update.revision
         self._revision = self._base = update.revision
+        self._known = update.reference_digests
         self._sent_since, self._news_since = self._news_since, None
+
+    def _news_of_references(self, update: LiveUpdate) -> Dict[str, Strips]:
+        """Their pictures that the bridge does not have."""
+        known = self._known if update.base else ()
+        pictures = self._references.pictures()
+        return {
+            reference_tensor(index): pictures[index]
+            for index, digest in enumerate(update.reference_digests)
+            if digest not in known
+        }

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional, Protocol
 
 from .. import document as documents
+from ..capture import CannotCapture
 from ..client import Client, ConnectionChanged, ConnectionState, Event
 from ..document import CanvasDocument
 from ..text import tr
@@ -125,13 +126,16 @@ class LivePainter:
         assert self._aim is not None
         try:
             wanted = self._aim(document)
-        except MessageError as error:
+            self._document = document
+            pause = yield from follow.look(document, wanted)
+        except (MessageError, CannotCapture) as error:
+            # What was seen of this look counts for nothing.
+            follow.begin_anew()
             self._complain(tr(str(error)))
-            yield CALM_SECONDS
-            return
-        self._complain("")
-        self._document = document
-        yield (yield from follow.look(document, wanted))
+            pause = CALM_SECONDS
+        else:
+            self._complain("")
+        yield pause
 
     def _complain(self, sentence: str) -> None:
         """Say why nothing is painted, once; and take it back."""

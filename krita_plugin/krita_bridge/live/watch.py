@@ -8,7 +8,8 @@ that is watched and not the canvas.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Generator, List, Optional
+from types import MappingProxyType
+from typing import Callable, Dict, Generator, List, Mapping, Optional, Protocol, Sequence
 
 from ..capture import Pixels, Plan
 from ..wire import tiles
@@ -27,12 +28,21 @@ class Plane:
         self._changed: Dict[int, bytes] = {}
         self.hashes = tiles.TileHashes(area)
 
-    def look(self, read: Callable[[Bounds], bytes]) -> Generator[float, None, bool]:
-        """Read the area again, yielding after each band; returns whether anything differs from the look before."""
+    def look(
+        self, read: Callable[[Bounds], bytes], strip_bytes: Optional[int] = None
+    ) -> Generator[float, None, bool]:
+        """Read the area again, yielding after each band; returns whether anything differs from the look before.
+
+        `strip_bytes`: how much may be read in one go; None: a band.
+        """
         differs = False
         for number, top in enumerate(self._rows):
             height = min(tiles.TILE, self._area.bottom - top)
-            found = read(Bounds(self._area.x, top, self._area.width, height))
+            band = Bounds(self._area.x, top, self._area.width, height)
+            if strip_bytes is None:
+                found = read(band)
+            else:
+                found = yield from _read_slowly(read, band, self._pixel_bytes, strip_bytes)
             whole = len(found) == self._area.width * height * self._pixel_bytes
             # Of a document that was closed meanwhile nothing comes.
             if whole and found != self._bands[number]:
@@ -68,26 +78,53 @@ class Plane:
         return b"".join(band[at : at + length] for at in range(begin, stride * tile.height, stride))
 
 
-class Watch:
-    """What `plan` asks for of the canvas, kept up to date."""
+def _read_slowly(
+    read: Callable[[Bounds], bytes], band: Bounds, pixel_bytes: int, strip_bytes: int
+) -> Generator[float, None, bytes]:
+    rows = max(1, strip_bytes // (band.width * pixel_bytes))
+    parts = []
+    for top in range(band.y, band.bottom, rows):
+        parts.append(read(Bounds(band.x, top, band.width, min(rows, band.bottom - top))))
+        yield 0.0
+    return b"".join(parts)
 
-    def __init__(self, plan: Plan) -> None:
+
+class Layer(Protocol):
+    """The picture of a control: a layer of the document. `strip_bytes`: how much of it may be read in one go."""
+
+    strip_bytes: int
+
+    def read(self, area: Bounds) -> bytes:
+        """BGRA uint8, straight alpha, sRGB, rows from the top. Raises CannotCapture once the layer is gone."""
+
+
+class Watch:
+    """What `plan` asks for of the canvas, and controls (`controls` names their tensors, in order), kept up to date."""
+
+    def __init__(self, plan: Plan, controls: Sequence[str] = ()) -> None:
         self.plan = plan
+        self.controls = {name: Plane(plan.bounds, 4) for name in controls}
         self.image = Plane(plan.bounds, 4) if plan.reads_image else None
         self.mask = Plane(plan.bounds, 1) if plan.reads_mask else None
 
-    def look(self, pixels: Pixels) -> Generator[float, None, bool]:
-        """Look once at all of it; returns whether anything has changed since the look before."""
+    def look(
+        self, pixels: Pixels, layers: Mapping[str, Layer] = MappingProxyType({})
+    ) -> Generator[float, None, bool]:
+        """Look once at all of it; returns whether anything has changed since the look before. `layers`: those of the
+        controls, by their names."""
         differs = False
         if self.mask is not None:
             differs = yield from self.mask.look(pixels.read_mask)
         if self.image is not None:
             differs = (yield from self.image.look(pixels.read_image)) or differs
+        for name, plane in self.controls.items():
+            layer = layers[name]
+            differs = (yield from plane.look(layer.read, layer.strip_bytes)) or differs
         return differs
 
     def take(self) -> Dict[str, Dict[int, bytes]]:
         """What has changed since the last time, by the name of its tensor."""
-        planes = {IMAGE: self.image, MASK: self.mask}
+        planes = {IMAGE: self.image, MASK: self.mask, **self.controls}
         return {name: plane.take() for name, plane in planes.items() if plane is not None}
 
     def is_empty(self) -> bool:
@@ -96,5 +133,6 @@ class Watch:
 
     def digest(self) -> str:
         """The hash of all that was seen (`tiles.digest_of`)."""
-        planes = [plane for plane in (self.image, self.mask) if plane is not None]
+        kept = (self.image, self.mask, *self.controls.values())
+        planes = [plane for plane in kept if plane is not None]
         return tiles.digest_of(*(plane.hashes for plane in planes))
