@@ -17,6 +17,8 @@ from .strips import STRIP_BYTES
 from .text import tr
 from .wire.geometry import Bounds
 
+NAME = "Krita Bridge: colours of layers"
+
 _ARGB32 = QtGui.QImage.Format.Format_ARGB32
 CONVERTED_WIDTH, CONVERTED_HEIGHT = 2048, 8
 """Of the document that converts colours: 1 ms from 16 bit, 10 ms from floating point (Krita 5.1.5, two slow cores)."""
@@ -90,12 +92,13 @@ class LayerPixels:
 class _Converter:
     """A small document of another colour space that no window shows: pixels go in, sRGB comes out as for the canvas.
 
-    Making and closing one takes Krita about 0.3 s each (5.1.5), so there is one for each colour space, kept.
+    Making and closing one takes Krita about 0.3 s each (5.1.5), so there is one for each colour space, kept. Its name is
+    seen under Window > New View, and by other plugins.
     """
 
     def __init__(self, colours: Tuple[str, str, str]) -> None:
         size = (CONVERTED_WIDTH, CONVERTED_HEIGHT)
-        self._document = Krita.instance().createDocument(*size, "", *colours, 72.0)
+        self._document = Krita.instance().createDocument(*size, tr(NAME), *colours, 72.0)
         self._layer = self._document.rootNode().childNodes()[0]
 
     def is_usable(self) -> bool:

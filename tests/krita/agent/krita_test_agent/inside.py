@@ -85,8 +85,10 @@ def close_document(key: int) -> None:
 
 
 def open_documents() -> list[int]:
-    """The keys of documents that are open; forgets the others."""
-    still = Krita.instance().documents()
+    """The keys of documents that are shown somewhere; forgets the others. Bringing one that a plugin keeps for itself to
+    the front would open a view of it."""
+    shown = [view.document() for view in _window().views()]
+    still = [document for document in Krita.instance().documents() if document in shown]
     for key in [key for key, document in _documents.items() if document not in still]:
         del _documents[key]
     for document in still:
