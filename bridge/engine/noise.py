@@ -23,14 +23,26 @@ _ROUNDS = 10
 
 
 @lru_cache(maxsize=4)
+def on_device(
+    device: torch.device,
+    seed: int,
+    origin: tuple[int, int],
+    size: tuple[int, int],
+    channels: int,
+    draw: int,
+) -> torch.Tensor:
+    """`gaussian` in float32 on a device. The last few are kept, for live painting asks for the same again and again: do not
+    write into them."""
+    return gaussian(seed, origin, size, channels, draw).float().to(device)
+
+
 def gaussian(
     seed: int, origin: tuple[int, int], size: tuple[int, int], channels: int, draw: int = 0
 ) -> torch.Tensor:
     """Standard normal noise, 1 x channels x h x w float64.
 
     `origin` is the canvas position (x, y) of the first latent and `size` (h, w), in latents. `draw`
-    numbers independent draws for the same position (one for each step that adds fresh noise). The
-    last few are kept, for live painting asks for the same again and again: do not write into them.
+    numbers independent draws for the same position (one for each step that adds fresh noise).
     Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011) makes the bits,
     the Box-Muller transform the normals.
     """

@@ -232,8 +232,8 @@ class Run:
 
     def _noise(self, draw: int) -> torch.Tensor:
         size, channels = self._latent_size(), self._model.latent_channels
-        drawn = noise.gaussian(self._settings.seed, self.plan.latent_origin, size, channels, draw)
-        return drawn.float().to(self._model.device)
+        seed, origin = self._settings.seed, self.plan.latent_origin
+        return noise.on_device(self._model.device, seed, origin, size, channels, draw)
 
     def _fresh_noise(self, index: int) -> torch.Tensor:
         return self._noise(draw=index + 1)

@@ -18,7 +18,7 @@ from krita_plugin.krita_bridge.wire.geometry import Extent
 from krita_plugin.krita_bridge.wire.messages import LiveUpdate, PaintRequest
 
 TARGET_SECONDS = 0.3
-"""From when a picture is begun to when it is done. Where the other strongest plugin encodes a PNG of 1024 x 1024 px (153
+"""From when a picture is begun to when it is done. Where the strongest other plugin encodes a PNG of 1024 x 1024 px (153
 ms), asks for news every 100 ms and decodes the answer (68 ms), 0.32 s have gone before its model has done anything: by then
 ours is to be seen."""
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from bridge.engine.noise import gaussian, philox
+from bridge.engine.noise import gaussian, on_device, philox
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,20 @@ def test_philox_gives_the_published_answers(
 ) -> None:
     words = philox(np.array(counter, np.uint64)[:, None], key[0] | key[1] << 32)
     assert tuple(words[:, 0].tolist()) == expected
+
+
+def test_a_position_has_the_same_noise_for_ever() -> None:
+    """Box-Muller written out: with another layout old seeds would paint something else."""
+    seed, (x, y), draw = 2**40 + 7, (3, -4), 2
+    drawn = gaussian(seed, (x - 1, y - 1), (3, 3), 6, draw)[0, :, 1, 1]
+    expected: list[float] = []
+    for block in range(2):
+        counter = np.array([[x], [y & 0xFFFFFFFF], [draw], [block]], np.uint64)
+        first, second, *angles = ((int(w) + 0.5) / 2**32 for w in philox(counter, seed)[:, 0])
+        radii = [math.sqrt(-2 * math.log(share)) for share in (first, second)]
+        for wave in (math.cos, math.sin):
+            expected += [r * wave(2 * math.pi * a) for r, a in zip(radii, angles, strict=True)]
+    assert drawn.tolist() == pytest.approx(expected[:6], rel=1e-12)
 
 
 def test_every_crop_sees_the_same_noise() -> None:
@@ -68,3 +84,10 @@ def test_more_than_four_channels() -> None:
     drawn = gaussian(1, (0, 0), (4, 4), 6)
     assert drawn.shape == (1, 6, 4, 4)
     assert (drawn[:, :2] != drawn[:, 4:]).all()
+
+
+def test_noise_on_a_device_is_that_of_the_canvas_and_drawn_once() -> None:
+    place = (torch.device("cpu"), 7, (-20, 10), (8, 9), 4, 1)
+    drawn = on_device(*place)
+    assert torch.equal(drawn, gaussian(*place[1:]).float())
+    assert on_device(*place) is drawn and on_device(*place[:-1], 2) is not drawn
