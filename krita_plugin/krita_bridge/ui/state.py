@@ -52,7 +52,10 @@ class StateView(QtWidgets.QWidget):  # type: ignore[misc]
                 sentence = tr("Cancelling...")
             elif front.stage is Stage.RUNNING:
                 waiting = len(painting.jobs()) - 1
-                sentence = progress_line(front.step, front.steps, front.seconds_left, waiting)
+                tiles = front.request.upscale > 1
+                sentence = progress_line(
+                    front.step, front.steps, front.seconds_left, waiting, tiles
+                )
         failed = connection is not None and connection.state is ConnectionState.FAILED
         if failed and not painting.notice:
             link = f'<a href="settings">{escape(tr("Settings"))}</a>'

@@ -127,6 +127,11 @@ class Krita:
             self._process.wait()
             self._process = None
 
+    def hang(self) -> None:
+        """What a program that is stuck is to everyone else; only `kill` ends it."""
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGSTOP)
+
     @property
     def is_running(self) -> bool:
         if self._process is not None and self._process.poll() is not None:

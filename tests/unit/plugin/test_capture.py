@@ -13,6 +13,7 @@ from krita_plugin.krita_bridge.capture import (
     capture,
     plan_capture,
     plan_growth,
+    plan_upscale,
 )
 from krita_plugin.krita_bridge.strips import strips
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, Margins, context_bounds
@@ -105,6 +106,20 @@ class TestPlan:
 
     def test_a_thin_line_can_be_painted(self) -> None:
         assert plan_capture(CANVAS, Bounds(10, 10, 1, 400), 512, 1.0, Mode.FILL).reads_mask
+
+
+class TestUpscale:
+    def test_the_whole_canvas_becomes_larger(self) -> None:
+        plan = plan_upscale(CANVAS, None)
+        assert plan == Plan(CANVAS, Bounds.of_canvas(CANVAS), reads_image=True, reads_mask=False)
+
+    def test_of_a_selection_it_is_the_box_without_surroundings(self) -> None:
+        plan = plan_upscale(CANVAS, Bounds(2900, 100, 300, 200))
+        assert plan == Plan(CANVAS, Bounds(2900, 100, 100, 200), reads_image=True, reads_mask=True)
+
+    def test_an_empty_selection_gets_a_sentence(self) -> None:
+        with pytest.raises(MessageError, match="empty"):
+            plan_upscale(CANVAS, Bounds(0, 0, 0, 0))
 
 
 class TestGrowth:

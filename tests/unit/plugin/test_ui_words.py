@@ -44,6 +44,8 @@ def test_progress_names_only_what_is_known() -> None:
     assert words.progress_line(7, 20, 3.2, 2) == "step 7 of 20 · 3 s left · 2 more waiting"
     assert words.progress_line(7, 20, None, 0) == "step 7 of 20"
     assert words.progress_line(0, 0, None, 1) == "waiting for its turn · 1 more waiting"
+    assert words.progress_line(7, 20, 3.2, 0, in_tiles=True) == "tile 7 of 20 · 3 s left"
+    assert words.progress_line(0, 0, None, 0, in_tiles=True) == "waiting for its turn"
 
 
 @pytest.mark.parametrize(
