@@ -32,7 +32,7 @@ class DocumentSources:
 
     def layer(self, unique_id: str) -> Optional[LayerPixels]:
         """None when the document has no such layer."""
-        node = self._document.find(unique_id)
+        node = self._document.find(unique_id) if self._document.is_open() else None
         return LayerPixels(self._document, node) if node is not None else None
 
     def file(self, path: Path) -> Generator[float, None, Pixels]:

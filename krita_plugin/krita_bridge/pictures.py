@@ -17,13 +17,13 @@ _ARGB32 = QtGui.QImage.Format.Format_ARGB32
 _MOST_MEGABYTES = 1024
 """Qt 6 refuses pictures of more than 256 MB unless told otherwise."""
 
-WANTED = ("png", "jpg", "jpeg", "webp")
+_WANTED = ("png", "jpg", "jpeg", "webp")
 
 
 def readable_formats() -> List[str]:
     """Of the wanted kinds of files, those that this Krita's Qt reads, as endings."""
     known = {bytes(each).decode() for each in QtGui.QImageReader.supportedImageFormats()}
-    return [each for each in WANTED if each in known]
+    return [each for each in _WANTED if each in known]
 
 
 def read_file(path: Path) -> Generator[float, None, Pixels]:

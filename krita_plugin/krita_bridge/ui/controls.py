@@ -124,7 +124,9 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
             enable_item(self._source, index, problem if given and makes else "")
         if given:
             self._source.setCurrentIndex(self._source.findData(ControlSource.MAP))
-        lack = lacks_control(kind, self._preset) if self._preset is not None else ""
+        preset = self._preset
+        # Of a preset without any ControlNet the list says it, once.
+        lack = lacks_control(kind, preset) if preset is not None and preset.controls else ""
         self._lack.setText(lack)
         self._lack.setVisible(bool(lack))
         self._on_source()

@@ -35,7 +35,6 @@ class RowList(QtWidgets.QWidget):  # type: ignore[misc]
         self._note.setObjectName(f"{name}_note")
         self._note.setWordWrap(True)
         self._note.setTextFormat(Qt.TextFormat.PlainText)
-        self._note.setVisible(False)
         self._add = QtWidgets.QPushButton(add)
         self._add.setObjectName(f"{name}_add")
         self._add.clicked.connect(lambda _=False: self.add())
@@ -70,9 +69,7 @@ class RowList(QtWidgets.QWidget):  # type: ignore[misc]
         self._preset = preset
         for row in self._rows:
             row.show_preset(preset)
-        lacking = self._lacking(preset) if preset is not None else ""
-        self._note.setText(lacking)
-        self._note.setVisible(bool(lacking))
+        self._note.setText(self._lacking(preset) if preset is not None else "")
         self._on_number()
 
     def _append(self) -> Any:
@@ -92,7 +89,9 @@ class RowList(QtWidgets.QWidget):  # type: ignore[misc]
         self._on_number()
 
     def _on_number(self) -> None:
-        self._add.setEnabled(len(self._rows) < self._most and not self._note.text())
+        lacking = bool(self._note.text())
+        self._note.setVisible(lacking)
+        self._add.setEnabled(len(self._rows) < self._most and not lacking)
         self.changed.emit()
 
 
