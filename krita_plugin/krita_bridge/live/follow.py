@@ -104,8 +104,9 @@ class Follow:
         """Look at the canvas once and send what should be sent; returns the seconds until the next look."""
         began, worked = self._clock(), 0.0
         changed = self._aim(wanted)
-        assert self._watch is not None
-        looking = self._look(self._watch, pixels, wanted)
+        watch = self._watch
+        assert watch is not None
+        looking = self._look(watch, pixels, wanted)
         while True:
             turn = self._clock()
             try:
@@ -116,12 +117,15 @@ class Follow:
                 break
             worked += self._clock() - turn
             yield pause
+        if self._watch is not watch:
+            # The bridge has asked for all of it meanwhile.
+            return QUICK_SECONDS
         if changed:
             self._changed_at = self._clock()
             if self._news_since is None:
                 self._news_since = began
         rests = self._is_answered() or not changed
-        if self._news_since is not None and rests and not self._watch.is_empty():
+        if self._news_since is not None and rests and not watch.is_empty():
             self._send(wanted)
         busy = self._clock() - self._changed_at < ACTIVE_SECONDS
         return max(QUICK_SECONDS if busy else CALM_SECONDS, worked * REST_PER_LOOK)

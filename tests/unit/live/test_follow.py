@@ -164,6 +164,20 @@ def test_a_bridge_that_begins_anew_gets_all_of_it_again(easel: Easel) -> None:
     assert easel.layers[2].reads == 1, "what is known was read again"
 
 
+def test_a_bridge_that_asks_for_all_of_it_in_the_middle_of_a_look_gets_it_with_the_next(
+    easel: Easel,
+) -> None:
+    easel.mirror = Mirror()
+    easel.canvas.pixels[0, 0] ^= 1
+    looking = easel.follow.look(easel.canvas, easel.wanted())
+    next(looking)
+    easel.follow.begin_anew()
+    for _ in looking:
+        pass
+    easel.look()
+    easel.assert_mirrored()
+
+
 def test_a_layer_that_is_gone_is_a_sentence(easel: Easel) -> None:
     easel.layers[0].is_gone = True
     with pytest.raises(CannotCapture):
