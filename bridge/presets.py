@@ -161,6 +161,8 @@ class Preset:
             steps=self.steps,
             guidance=self.guidance,
             scheduler=self.scheduler,
+            clip_skip=self.clip_skip,
+            guidance_rescale=self.guidance_rescale,
         )
 
 

@@ -15,7 +15,6 @@ from bridge.commands.paint_arguments import EXAMPLE, add_arguments
 from bridge.commands.recipes import fill_in, preset_name, read_recipe_file
 from bridge.commands.references import read_references
 from bridge.errors import BridgeError, Code
-from bridge.sampler_names import LABELS
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
 from krita_plugin.krita_bridge.wire import limits, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
@@ -26,6 +25,7 @@ from krita_plugin.krita_bridge.wire.modes import (
     choose_mode,
     default_strength,
 )
+from krita_plugin.krita_bridge.wire.schedulers import LABELS
 
 if TYPE_CHECKING:
     from bridge.commands.ground import Ground

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bridge.errors import BridgeError, Code
-from bridge.sampler_names import identify
 from krita_plugin.krita_bridge.recipe import PARAMETERS, Recipe, read_recipe
 from krita_plugin.krita_bridge.reuse import find_preset
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
+from krita_plugin.krita_bridge.wire.schedulers import identify
 
 _MOST_TEXT = 1 << 20
 _SAME_NAMES = (

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from bridge.commands.paint_arguments import add_sampling_arguments
 from bridge.commands.references import add_reference_argument, read_references
 from bridge.errors import BridgeError, Code
-from bridge.sampler_names import LABELS
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
 from krita_plugin.krita_bridge.wire import limits, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from krita_plugin.krita_bridge.wire.schedulers import LABELS
 
 if TYPE_CHECKING:
     from bridge.commands.progress import ProgressBar

@@ -11,8 +11,8 @@ from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.presets import Preset
-from bridge.sampler_names import identify
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Blend, Mode, Prefill, implied_mode
+from krita_plugin.krita_bridge.wire.schedulers import identify
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from diffusers.schedulers.scheduling_euler_discrete import rescale_zero_terminal
 
 from bridge.engine.lms import LinearMultistepScheduler
 from bridge.errors import BridgeError, Code
-from bridge.sampler_names import identify
+from krita_plugin.krita_bridge.wire.schedulers import identify
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Dict, Optional, Tuple
 
 from .conditions import ChosenControl, ChosenReference, read_chosen
+from .sampling import AS_PRESET, Sampling, read_sampling
 from .wire import limits
 from .wire.messages import to_fields
 from .wire.modes import Blend, Mode
@@ -61,6 +62,7 @@ class Form:
     match_colors: bool = True
     controls: Tuple[ChosenControl, ...] = ()
     references: Tuple[ChosenReference, ...] = ()
+    sampling: Sampling = AS_PRESET
 
     def dumps(self) -> str:
         return json.dumps(to_fields(self))
@@ -78,6 +80,7 @@ def read_form(text: str) -> Form:
     kept["references"] = read_chosen(
         ChosenReference, values.get("references"), limits.MAX_REFERENCES
     )
+    kept["sampling"] = read_sampling(values.get("sampling"))
     form = Form(**kept)
     if not 0.0 < form.strength <= 1.0:
         form = replace(form, strength=1.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -11,9 +10,11 @@ from .conditions import ChosenControl, ChosenReference
 from .notes import Form
 from .pngtext import SIGNATURE, read_texts
 from .recipe import PARAMETERS, Recipe, read_recipe
+from .sampling import sampling_of
 from .text import tr
 from .wire.control import Control, ControlSource, UsedControl
 from .wire.messages import MessageError, PresetInfo
+from .wire.schedulers import identify
 
 MOST_TEXT = 1 << 20
 
@@ -62,6 +63,7 @@ def reuse(
         match_colors=now.match_colors if recipe.match_colors is None else recipe.match_colors,
         controls=controls,
         references=references,
+        sampling=sampling_of(recipe, preset, now.sampling),
     )
     return form, _left_out(recipe, preset) + without
 
@@ -111,19 +113,9 @@ def _left_out(recipe: Recipe, preset: Optional[PresetInfo]) -> List[str]:
     left_out = []
     if preset is None and (recipe.preset or recipe.model):
         left_out.append(tr("preset"))
-    if preset is not None:
-        if recipe.steps not in (None, preset.steps):
-            left_out.append(tr("steps"))
-        if recipe.guidance not in (None, preset.guidance):
-            left_out.append(tr("guidance"))
-        if recipe.scheduler and _bare(recipe.scheduler) != _bare(preset.scheduler):
-            left_out.append(tr("scheduler"))
+    if recipe.scheduler and identify(recipe.scheduler) is None:
+        left_out.append(tr("scheduler"))
     return left_out
-
-
-def _bare(scheduler: str) -> str:
-    """A scheduler's name without the marks that its spellings differ in: `DPM++ 2M` and `dpmpp_2m` are one."""
-    return re.sub(r"[^a-z0-9]", "", scheduler.casefold().replace("++", "pp"))
 
 
 def _plain(data: bytes) -> Dict[str, str]:

@@ -65,9 +65,10 @@ def load_prompts() -> List[str]:
 
 def save_used(form: Form, prompts: List[str]) -> None:
     """The values of the latest job, for new documents and for Alt+Up."""
-    # A mode chosen by hand, and its strength with it, belongs to its selection alone; layers belong to their document.
+    # A mode chosen by hand, and its strength with it, belongs to its selection alone; layers, and how a picture is
+    # sampled other than its preset says, belong to their document.
     kept = replace(form, mode="", strength=Form.strength) if form.mode else form
-    kept = replace(kept, controls=(), references=())
+    kept = replace(kept, controls=(), references=(), sampling=Form.sampling)
     _write("form", kept.dumps())
     _write("prompts", json.dumps(prompts))
 

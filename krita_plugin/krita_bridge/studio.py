@@ -244,6 +244,8 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         preset = self.painting.preset(form.preset)
         _check_conditions(form, preset, document)
         request = _request(form, preset.name if preset else "", mode, strength, 0)
+        # Live painting has steps of its own, and what goes with so few.
+        request = replace(request, steps=None, guidance=None, scheduler=None)
         return aim(document, form, mode, preset.native if preset else DEFAULT_NATIVE, request)
 
     def keep_parts(self) -> None:
@@ -399,7 +401,7 @@ def _request(form: Form, preset: str, mode: Mode, strength: float, number: int) 
     """What variation `number` asks for: seeds count up from the form's."""
     seed = (form.seed + number) % (MAX_SEED + 1)
     prompt = form.prompt if MEANINGS[mode].takes_prompt else ""
-    return PaintRequest(
+    request = PaintRequest(
         prompt,
         form.negative_prompt,
         preset,
@@ -409,6 +411,7 @@ def _request(form: Form, preset: str, mode: Mode, strength: float, number: int) 
         blend=Blend(form.blend),
         match_colors=form.match_colors,
     )
+    return form.sampling.fill_in(request)
 
 
 def _check_conditions(form: Form, preset: Optional[PresetInfo], document: CanvasDocument) -> None:

@@ -42,6 +42,34 @@ def test_a_results_settings_can_be_used_again(studio: Studio) -> None:
     assert names == {first.name}, "the layer's name holds the seed"
 
 
+_SAMPLING = """\
+steps = docker.findChild(QtWidgets.QSpinBox, 'steps').value()
+scheduler = docker.findChild(QtWidgets.QComboBox, 'scheduler').currentData()
+heading = docker.findChild(QtWidgets.QToolButton, 'sampling_fold').text()
+[steps, scheduler, heading]"""
+_SAMPLE = """\
+docker.findChild(QtWidgets.QSpinBox, 'steps').setValue({steps})
+box = docker.findChild(QtWidgets.QComboBox, 'scheduler')
+box.setCurrentIndex(box.findData({scheduler!r}))"""
+
+
+def test_sampling_is_asked_for_and_comes_back_with_a_result(studio: Studio) -> None:
+    docker, krita = studio.docker, studio.krita
+    document = krita.new_document(192, 160)
+    document.select_rectangle(40, 40, 150, 130)
+    as_preset, as_asked = [0, None, "Sampling"], [3, "euler", "Sampling (2)"]
+    assert docker.ask(_SAMPLING) == as_preset
+    docker.ask(_SAMPLE.format(steps=3, scheduler="euler"))
+    assert docker.ask(_SAMPLING) == as_asked
+    docker.paint(document, "a quay")
+    docker.ask(_SAMPLE.format(steps=0, scheduler=None))
+    assert docker.ask(_SAMPLING) == as_preset
+    docker.ask(_USE_THE_LATEST)
+    krita.wait_until(lambda: docker.ask(_SAMPLING) == as_asked)
+    krita.new_document(64, 64)
+    krita.wait_until(lambda: docker.ask(_SAMPLING) == as_preset)
+
+
 _MORE = """\
 blend = docker.findChild(QtWidgets.QComboBox, 'blend').currentData()
 match = docker.findChild(QtWidgets.QCheckBox, 'match_colors').isChecked()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.sampler_names import LABELS, identify
 from krita_plugin.krita_bridge.recipe import (
     PARAMETERS,
     Recipe,
@@ -21,6 +20,7 @@ from krita_plugin.krita_bridge.wire.control import ControlKind, ControlSource, U
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import ResultFacts, UsedWeights, WeightsKind
 from krita_plugin.krita_bridge.wire.modes import Blend, Mode
+from krita_plugin.krita_bridge.wire.schedulers import LABELS, identify
 
 letters = st.characters(codec="utf-8")
 words = st.text(letters, max_size=80)

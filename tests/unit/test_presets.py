@@ -24,8 +24,8 @@ from bridge.presets import (
     packaged_folder,
     read_preset,
 )
-from bridge.sampler_names import LABELS, identify
 from krita_plugin.krita_bridge.wire.control import ControlKind
+from krita_plugin.krita_bridge.wire.schedulers import LABELS, identify
 
 GOOD = """
 label = "Mine"
@@ -75,9 +75,10 @@ def test_every_packaged_preset_names_a_scheduler_of_the_engine() -> None:
 
 
 def test_the_docker_is_told_the_models_name_and_what_a_request_leaves_open(tmp_path: Path) -> None:
-    info = read_preset(write(tmp_path)).info
+    info = read_preset(write(tmp_path, GOOD + "clip_skip = 2\nguidance_rescale = 0.7\n")).info
     assert (info.name, info.label, info.model, info.native) == ("mine", "Mine", "mine", 512)
     assert (info.steps, info.guidance, info.scheduler) == (20, 7.0, "ddim")
+    assert (info.clip_skip, info.guidance_rescale) == (2, 0.7)
 
 
 def test_a_template_goes_round_the_prompt(tmp_path: Path) -> None:

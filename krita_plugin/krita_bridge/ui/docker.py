@@ -163,6 +163,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
             "seed": self._form.folds["seed"],
             "expand": Fold("expand_fold", tr("Expand the canvas"), self._expand),
             "upscale": Fold("upscale_fold", tr("Upscale"), self._upscale),
+            "sampling": self._form.folds["sampling"],
             "more": self._form.folds["more"],
         }
 

@@ -24,6 +24,7 @@ from .presets import PresetBox
 from .prompt import PromptField
 from .references import ReferencesPanel
 from .rows import RowList
+from .sampling import SamplingPanel
 from .seed import SeedRow
 from .strength import DEFAULT_STEPS, StrengthRow
 
@@ -44,6 +45,7 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         self.strength = StrengthRow()
         self._seed = SeedRow()
         self._more = MoreSettings()
+        self._sampling = SamplingPanel()
         self._layers = Layers()
         self._controls = ControlsPanel(self._layers)
         self._references = ReferencesPanel(self._layers)
@@ -52,12 +54,14 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
             "controls": Fold("controls_fold", tr("Control layers"), self._controls),
             "references": Fold("references_fold", tr("References"), self._references),
             "seed": Fold("seed_fold", tr("Seed"), self._seed),
+            "sampling": Fold("sampling_fold", tr("Sampling"), self._sampling),
             "more": Fold("more_fold", tr("More settings"), self._more),
         }
         self.preset.currentIndexChanged.connect(lambda _: self._on_preset())
         self.strength.changed.connect(self._on_mode)
         self.prompt.submitted.connect(self.submitted)
         self._negative.submitted.connect(self.submitted)
+        self._sampling.changed.connect(self._on_sampling)
         self._more.file_chosen.connect(self._use_settings_from)
         for name, panel in (("controls", self._controls), ("references", self._references)):
             panel.changed.connect(partial(self._count, name, panel))
@@ -77,6 +81,7 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
             self._more.match_colors(),
             self._controls.chosen(),
             self._references.chosen(),
+            self._sampling.sampling(),
         )
 
     def show_document(self, document: Optional[CanvasDocument]) -> None:
@@ -89,6 +94,7 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         self._negative.set_text(form.negative_prompt)
         if form.negative_prompt:
             self.folds["negative"].set_open(True)
+        self._sampling.load(form.sampling)
         self.preset.choose(form.preset)
         self._on_preset()
         self.strength.load(Mode(form.mode) if form.mode else None, form.strength)
@@ -160,9 +166,16 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
 
     def _on_preset(self) -> None:
         preset = self.preset.chosen()
-        self.strength.set_steps(preset.steps if preset else DEFAULT_STEPS)
+        self._sampling.show_preset(preset)
+        self._on_sampling()
         self._controls.show_preset(preset)
         self._references.show_preset(preset)
+
+    def _on_sampling(self) -> None:
+        preset, sampling = self.preset.chosen(), self._sampling.sampling()
+        usual = preset.steps if preset else DEFAULT_STEPS
+        self.strength.set_steps(sampling.steps or usual)
+        self.folds["sampling"].set_count(sampling.count)
 
     def _count(self, name: str, panel: RowList) -> None:
         self.folds[name].set_count(len(panel.chosen()))

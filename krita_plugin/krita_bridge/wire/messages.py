@@ -56,7 +56,7 @@ class PaintRequest:
     """What the painter asked for. None means: as the preset says.
 
     `strength` 0 to 1: 0 changes nothing, 1 ignores what is there. `seed` 0 to 2**63 - 1.
-    `scheduler` is a name of bridge/sampler_names.py. Without a `mode`, strength 1 fills and less refines.
+    `scheduler` is a name of `schedulers.py`. Without a `mode`, strength 1 fills and less refines.
     `clip_skip` counts as A1111 does: 1 is none. `guidance_rescale` 0 to 1. What `prompt` and `negative_prompt` may
     say: docs/prompts.md.
     `match_colors`: shift what was painted by what the model did to the colours around the selection.
@@ -207,6 +207,8 @@ class PresetInfo:
     scheduler: str
     controls: Tuple[ControlKind, ...] = ()
     references: Tuple[ReferenceMode, ...] = ()
+    clip_skip: int = 1
+    guidance_rescale: float = 0.0
 
 
 # ---- client to bridge

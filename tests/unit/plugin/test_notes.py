@@ -15,6 +15,7 @@ from krita_plugin.krita_bridge.notes import (
     read_memory,
     read_note,
 )
+from krita_plugin.krita_bridge.sampling import Sampling
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.limits import MAX_CONTROLS
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
@@ -39,6 +40,7 @@ FORM = Form(
     False,
     CONTROLS,
     REFERENCES,
+    Sampling(28, 6.5, "dpmpp_2m_karras", 2, 0.7),
 )
 DAMAGED = ["", "{", "[]", "null", "7", '"x"', "[" * 100_000]
 
@@ -75,6 +77,10 @@ def test_a_damaged_form_is_a_fresh_one(text: str) -> None:
         {"seed": -1},
         {"seed": 2**63},
         {"seed": True},
+        {"sampling": None},
+        {"sampling": {"steps": 0}},
+        {"sampling": {"scheduler": "warp"}},
+        {"sampling": {"speed": 1}},
     ],
 )
 def test_what_is_out_of_range_falls_back_and_the_rest_stays(change: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ from krita_plugin.krita_bridge.conditions import ChosenControl, ChosenReference
 from krita_plugin.krita_bridge.notes import Form
 from krita_plugin.krita_bridge.recipe import Recipe, recipe_of, texts
 from krita_plugin.krita_bridge.reuse import NoRecipe, read_file, reuse
+from krita_plugin.krita_bridge.sampling import AS_PRESET, Sampling
 from krita_plugin.krita_bridge.wire.control import (
     Control,
     ControlKind,
@@ -70,15 +71,15 @@ def test_what_a_text_does_not_say_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "boat.txt").write_text(A1111)
     form, left_out = reuse(read_file(tmp_path / "boat.txt"), (OTHER, OWN), NOW)
     said = replace(NOW, prompt="a boat", negative_prompt="fog", preset="own")
-    assert form == replace(said, seed=9, seed_locked=True)
-    assert left_out == ["steps"]
+    assert form == replace(said, seed=9, seed_locked=True, sampling=Sampling(steps=28))
+    assert left_out == []
 
 
 def test_what_the_docker_cannot_set_is_named() -> None:
     used = (used_control(ControlKind.POSE, ControlSource.MAP),)
-    recipe = replace(recipe_of(FACTS), steps=1, guidance=1.0, scheduler="DDIM", controls=used)
+    recipe = replace(recipe_of(FACTS), scheduler="Warp", controls=used)
     _, left_out = reuse(replace(recipe, references=2), (OWN,), Form())
-    named = ["steps", "guidance", "scheduler", "control layers", "reference images"]
+    named = ["scheduler", "control layers", "reference images"]
     assert left_out == named
     form, left_out = reuse(recipe_of(FACTS), (OTHER,), NOW)
     assert form.preset == "other"
@@ -117,10 +118,21 @@ def test_a_text_that_knows_of_none_leaves_controls_and_references_as_they_are() 
     assert (form.controls, form.references) == ((CONTROL,), (REFERENCE,))
 
 
+def test_only_what_the_preset_does_not_say_is_set() -> None:
+    facts = replace(FACTS, steps=9, guidance=1.0, scheduler="ddim", clip_skip=2)
+    form, left_out = reuse(recipe_of(facts), (OWN,), Form())
+    assert (form.sampling, left_out) == (Sampling(9, 1.0, "ddim", 2), [])
+    again, _ = reuse(recipe_of(FACTS), (OWN,), form)
+    assert again.sampling == AS_PRESET
+    # Nobody knows what the preset said that is not here.
+    form, _ = reuse(recipe_of(FACTS), (), Form())
+    assert form.sampling == Sampling(20, 7.0, "euler_a", 1, 0.0)
+
+
 def test_spellings_of_a_scheduler_are_one() -> None:
     preset = replace(OWN, scheduler="dpmpp_2m_karras")
     recipe = Recipe(preset="own", scheduler="DPM++ 2M Karras")
-    assert reuse(recipe, (preset,), Form())[1] == []
+    assert reuse(recipe, (preset,), Form()) == (Form(preset="own"), [])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"GIF89a\0\0\0", None])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.engine.schedulers import SCHEDULERS
-from bridge.sampler_names import LABELS, identify
+from krita_plugin.krita_bridge.wire.schedulers import LABELS, identify
 
 
 def test_every_scheduler_has_a_name_and_is_known_by_it() -> None:

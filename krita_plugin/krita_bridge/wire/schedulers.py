@@ -1,8 +1,8 @@
-"""The schedulers by the names that painters know. No torch here: the command line and the presets use it."""
+"""The schedulers by the names that painters know."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Mapping, Optional
 
 LABELS: Mapping[str, str] = {
     "euler": "Euler",
@@ -26,13 +26,15 @@ LABELS: Mapping[str, str] = {
 """By the name that facts and presets keep: what A1111's web UI calls it."""
 
 
-def identify(text: str) -> str | None:
+def identify(text: str) -> Optional[str]:
     """The name of what `text` means, however it is spelled: "DPM++ 2M Karras", "dpmpp 2m karras", "k_euler"."""
     return _BY_SPELLING.get(_spelled(text))
 
 
 def _spelled(text: str) -> str:
-    folded = text.casefold().removeprefix("k_").replace("++", "pp").replace("ancestral", "a")
+    folded = text.casefold()
+    folded = folded[2:] if folded.startswith("k_") else folded
+    folded = folded.replace("++", "pp").replace("ancestral", "a")
     return "".join(letter for letter in folded if letter.isalnum())
 
 

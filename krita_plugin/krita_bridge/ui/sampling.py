@@ -1,0 +1,104 @@
+"""How pictures are sampled: steps, guidance, scheduler, and what fewer painters know."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ..qt import QtWidgets, pyqtSignal
+from ..sampling import Sampling
+from ..text import tr
+from ..wire import limits
+from ..wire.messages import PresetInfo
+from ..wire.schedulers import LABELS, identify
+
+_GUIDANCE_STEP, _RESCALE_STEP = 0.5, 0.05
+
+
+class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
+    """Every field begins with what the preset says, and shows that."""
+
+    changed = pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps = _field(QtWidgets.QSpinBox(), 0, limits.MAX_STEPS, 1)
+        self._guidance = _field(
+            QtWidgets.QDoubleSpinBox(), -_GUIDANCE_STEP, limits.MAX_GUIDANCE, _GUIDANCE_STEP
+        )
+        self._scheduler = QtWidgets.QComboBox()
+        self._scheduler.addItem("", None)
+        for name, label in LABELS.items():
+            self._scheduler.addItem(label, name)
+        self._clip_skip = _field(QtWidgets.QSpinBox(), 0, limits.MAX_CLIP_SKIP, 1)
+        self._rescale = _field(QtWidgets.QDoubleSpinBox(), -_RESCALE_STEP, 1.0, _RESCALE_STEP)
+        self._guidance.setToolTip(tr("How closely the prompt is followed; 1: as the model likes"))
+        self._clip_skip.setToolTip(
+            tr("The text encoder's layer that is read, counted from the last: 1 skips none")
+        )
+        self._rescale.setToolTip(tr("Takes back the contrast of a high guidance"))
+        form = QtWidgets.QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setSpacing(4)
+        for name, label, field in (
+            ("steps", tr("Steps"), self._steps),
+            ("guidance", tr("Guidance"), self._guidance),
+            ("scheduler", tr("Scheduler"), self._scheduler),
+            ("clip_skip", tr("Clip skip"), self._clip_skip),
+            ("guidance_rescale", tr("Rescale"), self._rescale),
+        ):
+            field.setObjectName(name)
+            field.setAccessibleName(label)
+            form.addRow(label, field)
+        self.show_preset(None)
+        for field in (self._steps, self._guidance, self._clip_skip, self._rescale):
+            field.valueChanged.connect(lambda _: self.changed.emit())
+        self._scheduler.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    def sampling(self) -> Sampling:
+        """What is set."""
+        return Sampling(
+            _value(self._steps),
+            _value(self._guidance),
+            self._scheduler.currentData(),
+            _value(self._clip_skip),
+            _value(self._rescale),
+        )
+
+    def load(self, sampling: Sampling) -> None:
+        for field, value in (
+            (self._steps, sampling.steps),
+            (self._guidance, sampling.guidance),
+            (self._clip_skip, sampling.clip_skip),
+            (self._rescale, sampling.guidance_rescale),
+        ):
+            field.setValue(field.minimum() if value is None else value)
+        name = identify(sampling.scheduler or "")
+        self._scheduler.setCurrentIndex(max(0, self._scheduler.findData(name)))
+
+    def show_preset(self, preset: Optional[PresetInfo]) -> None:
+        """What the preset says, in each field that leaves it to that."""
+
+        def text(value: object) -> str:
+            return tr("preset") if preset is None else tr("{0} (preset)", value)
+
+        self._steps.setSpecialValueText(text(preset and preset.steps))
+        self._guidance.setSpecialValueText(text(preset and preset.guidance))
+        self._clip_skip.setSpecialValueText(text(preset and preset.clip_skip))
+        self._rescale.setSpecialValueText(text(preset and preset.guidance_rescale))
+        named = LABELS.get(identify(preset.scheduler) or "", preset.scheduler) if preset else ""
+        self._scheduler.setItemText(0, text(named))
+
+
+def _field(field: Any, least: float, most: float, step: float) -> Any:
+    """A spin box whose least value stands for what the preset says."""
+    field.setRange(least, most)
+    field.setSingleStep(step)
+    return field
+
+
+def _value(field: Any) -> Any:
+    """None where it is left to the preset; without the noise that adding steps brings."""
+    value = field.value()
+    if value == field.minimum():
+        return None
+    return round(value, field.decimals()) if isinstance(value, float) else value
