@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from krita_plugin.krita_bridge.wire.runfile import RunFile
+from tests import figures
 from tests.bridge_process import PATIENCE, BridgeProcess, bridge_process
 
 # The tests' tensors are tiny: on a busy machine two threads take many times as long as one.
@@ -50,6 +51,15 @@ def _leave_loudly(status: int) -> NoReturn:
 
 # Code under test that ends its process must not end this one as if every test had passed.
 os._exit = _leave_loudly
+
+
+@pytest.fixture(autouse=True)
+def _figures(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """What a test found goes into its report."""
+    figures.taken()
+    yield
+    for name, value in figures.taken():
+        record_property(name, value)
 
 
 @pytest.fixture

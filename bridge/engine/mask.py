@@ -48,9 +48,11 @@ def coverage(mask: MaskU8, plan: Plan, latent_scale: int) -> MaskU8:
     """
     if ((mask == 0) | (mask == 255)).all():
         return mask
-    radius = math.ceil((GROW + latent_scale) * plan.source.width / plan.content.width)
-    square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
-    given = np.maximum(cv2.dilate(mask, square), 1).astype(np.uint16)
+    reach, source, content = GROW + latent_scale, plan.source, plan.content
+    across = math.ceil(reach * source.width / content.width)
+    down = math.ceil(reach * source.height / content.height)
+    box = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * across + 1, 2 * down + 1))
+    given = np.maximum(cv2.dilate(mask, box), 1).astype(np.uint16)
     return ((mask.astype(np.uint16) * 255 + given // 2) // given).astype(np.uint8)
 
 

@@ -32,7 +32,6 @@ from tests.parity.test_pipelines import (
     GUIDANCE,
     LATENT,
     SIDE,
-    _recorded,
     assert_same,
     half_mask,
     half_mask_pixels,
@@ -42,8 +41,6 @@ from tests.parity.test_pipelines import (
     theirs,
 )
 from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator
-
-__all__ = ["_recorded"]
 
 STEPS = 5
 WHOLE = (1.0, 0.0, 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from bridge.engine.schedulers import make_scheduler
 from bridge.models.loaded import LoadedModel
 from krita_plugin.krita_bridge.wire.geometry import Extent
 from tests.fake_models import tiny_folder, tiny_model
+from tests.figures import found
 
 SIDE, LATENT = 64, 8
 PROMPT, NEGATIVE = "a red circle", "blurry"
@@ -110,23 +111,11 @@ def no_noise(index: int) -> torch.Tensor:
     raise AssertionError("these schedulers add no noise")
 
 
-_found: list[tuple[str, float]] = []
-
-
-@pytest.fixture(autouse=True)
-def _recorded(record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """What a test compared goes into docs/quality.md."""
-    _found.clear()
-    yield
-    for name, difference in _found:
-        record_property(name, difference)
-
-
 def assert_same(mine: list[torch.Tensor], expected: list[torch.Tensor], dtype: torch.dtype) -> None:
-    assert len(mine) == len(expected)
+    assert len(mine) == len(expected) > 1
     for ours_now, theirs_now in zip(mine, expected, strict=True):
         scale = max(1.0, float(theirs_now.abs().max()))
-        _found.append((f"parity {dtype}", float((ours_now - theirs_now).abs().max()) / scale))
+        found(f"parity {dtype}", float((ours_now - theirs_now).abs().max()) / scale)
         torch.testing.assert_close(ours_now, theirs_now, rtol=0, atol=TOLERANCE[dtype] * scale)
 
 

@@ -28,7 +28,6 @@ from tests.parity.test_pipelines import (
     DTYPES,
     GUIDANCE,
     SIDE,
-    _recorded,
     assert_same,
     half_mask,
     half_mask_pixels,
@@ -39,8 +38,6 @@ from tests.parity.test_pipelines import (
     theirs,
 )
 from tests.tiny_adapters import make_source, nested
-
-__all__ = ["_recorded"]
 
 
 def photo(seed: int) -> ImageU8:

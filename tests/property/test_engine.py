@@ -16,7 +16,9 @@ from bridge.engine.types import Job, Painting, Snapshot
 from bridge.models.loaded import LoadedModel, Resolution
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
+from krita_plugin.krita_bridge.wire.modes import Mode
 from tests.fake_models import SD_CONFIG, ZERO_SNR_CONFIG, fake_model, oracle_model, preset
+from tests.figures import found
 
 CANVAS = Extent(100_000, 100_000)
 STEPS = 4
@@ -93,6 +95,7 @@ def test_outside_the_selection_every_byte_stays(
     assert np.array_equal(after(painting, snapshot)[untouched], snapshot.image[untouched])
     box = painting.bounds.relative_to(snapshot.bounds)
     mask = snapshot.mask[box.y : box.bottom, box.x : box.right]
+    found("bytes of a layer outside its selection", np.count_nonzero(painting.image[mask == 0]))
     assert not painting.image[mask == 0].any()
     if strength > 0:
         assert (painting.image[..., 3] >= mask).all()
@@ -103,6 +106,10 @@ def test_outside_the_selection_every_byte_stays(
 def test_strength_zero_changes_no_byte(snapshot: Snapshot, resolution: Resolution | None) -> None:
     model = fake_model(lambda given, call: given, resolution=resolution)
     painting = paint(model, snapshot, strength=0.0)
+    found(
+        "strength 0, levels changed",
+        np.abs(after(painting, snapshot).astype(int) - snapshot.image).max(),
+    )
     assert np.array_equal(after(painting, snapshot), snapshot.image)
 
 
@@ -119,6 +126,7 @@ def test_with_a_perfect_model_the_engine_is_an_identity(
     model = oracle_model(schedule, config)
     painting = paint(model, snapshot, strength=strength, scheduler=scheduler)
     change = after(painting, snapshot).astype(int) - snapshot.image
+    found("identity of the engine, levels", np.abs(change).max())
     assert np.abs(change).max() <= 1
 
 
@@ -154,6 +162,7 @@ def test_ramps_come_back_at_their_place(
     painting = paint(model, Snapshot(CANVAS, bounds, image, mask), strength=0.5)
     box = painting.bounds.relative_to(bounds)
     expected = image[box.y : box.bottom, box.x : box.right]
+    found("ramps, levels", np.abs(painting.image.astype(int) - expected).max())
     assert np.array_equal(painting.image, expected)
 
 
@@ -182,6 +191,24 @@ def test_the_noise_belongs_to_the_canvas(
     one = paint(model, Snapshot(CANVAS, inner)).image
     two = paint(model, Snapshot(CANVAS, outer)).image
     assert np.array_equal(one, two[top : top + inner.height, left : left + inner.width])
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("canvas", ["transparent", "white", "black"])
+@pytest.mark.parametrize("selected", ["a pixel", "half", "everything"])
+def test_blank_canvases_and_single_pixels_work_in_every_mode(
+    mode: Mode, canvas: str, selected: str
+) -> None:
+    """Nothing around to take colours from, no contrast to match, a border without anything beyond it."""
+    image = np.zeros((72, 64, 4), np.uint8)
+    if canvas != "transparent":
+        image[:] = (*[255 if canvas == "white" else 0] * 3, 255)
+    mask = np.zeros((72, 64), np.uint8)
+    mask[{"a pixel": np.s_[35, 63], "half": np.s_[:, 30:], "everything": np.s_[:]}[selected]] = 255
+    model = fake_model(lambda given, call: torch.tanh(given * 3))
+    painting = paint(model, Snapshot(CANVAS, Bounds(8, 8, 64, 72), image, mask), mode=mode)
+    assert np.all(painting.image[..., 3] == 255)
+    assert painting.image.shape[0] * painting.image.shape[1] == np.count_nonzero(mask)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from bridge.engine.types import Job, Snapshot
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from tests.fake_models import PixelVae, fake_model, preset
+from tests.figures import found
 
 SIDE = 64
 LEVEL = 1 / 255
@@ -55,6 +56,9 @@ def test_an_affine_shift_is_undone_exactly(
 def test_where_nothing_shifted_nothing_changes(share: float, seed: int) -> None:
     painted = random_picture(seed)
     matched = match(painted, painted.clone(), kept(share, seed))
+    found(
+        "identity through colour matching, levels", float((matched - painted).abs().max()) / LEVEL
+    )
     torch.testing.assert_close(matched, painted, rtol=0, atol=LEVEL / 1000)
 
 

@@ -11,144 +11,93 @@ import datetime
 import platform
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import diffusers
 import pytest
 import torch
 
-from tests.quality.seams import ring_shifts
+from krita_plugin.krita_bridge.wire.modes import Mode
+from tests.quality.rows import PIPELINES, ROWS
+from tests.quality.seams import CORRECTIONS, OBEYS, Measured, continued, median
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/quality.md"
-BEGIN, END = "<!-- measured: make quality -->", "<!-- end -->"
-
-
-@dataclass(frozen=True)
-class Row:
-    """`figure` is the name under which `test` records it; `worst` makes one of all that was recorded."""
-
-    oracle: str
-    figure: str
-    wanted: str
-    test: str
-    worst: Callable[[Sequence[float]], float] = max
-
-
-COMPOSITED = "property/test_compositing.py::test_ten_thousand_cases_change_no_byte_outside"
-ITSELF = "property/test_compositing.py::test_the_picture_itself_comes_back_within_a_level"
-BELIEVED = "unit/engine/test_schedule.py::test_a_perfect_model_is_believed"
-ORDER = "property/test_convergence.py::test_the_error_falls_with_the_order_of_the_scheduler"
-PARITY = "parity/test_pipelines.py"
-BOARD = "property/test_compositing.py::test_a_checkerboard_keeps_its_place"
-STRENGTH = "property/test_obedience.py::test_more_strength_changes_more"
-GUIDANCE = (
-    "property/test_obedience.py::test_guidance_goes_straight_from_negative_to_positive_and_on"
-)
-QUEUE = "property/test_obedience.py::test_no_order_no_cancelled_job_and_no_preview_changes_a_result"
-SOFT = (
-    "property/test_soft_selections.py::test_a_constant_selection_is_image_to_image_at_that_strength"
-)
-PREFILL = "unit/engine/test_prefill.py::test_a_constant_stays_constant"
-MATCH = "property/test_match.py::test_an_affine_shift_is_undone_exactly"
-
-ROWS = [
-    Row(
-        "pixels outside a selection compared, 10,000 cases of mask, crop and alpha",
-        "pixels outside compared",
-        "",
-        COMPOSITED,
-    ),
-    Row("... of these changed", "pixels outside changed", "0", COMPOSITED),
-    Row(
-        "the picture itself through crop, mask and compositing, levels",
-        "identity, levels",
-        "at most 1",
-        ITSELF,
-    ),
-    Row(
-        "a perfect denoiser is believed by every scheduler, latents",
-        "perfect denoiser, latents",
-        "1e-5",
-        BELIEVED,
-    ),
-    Row("order of convergence: Euler", "order euler", "1", ORDER, min),
-    Row("... Heun", "order heun", "2", ORDER, min),
-    Row("... LMS", "order lms", "above 3", ORDER, min),
-    Row("... DPM++ 2M", "order dpmpp_2m", "2", ORDER, min),
-    Row("... DPM++ 2M SDE (of the spread)", "order dpmpp_2m_sde", "2", ORDER, min),
-    Row("... UniPC", "order unipc", "3", ORDER, min),
-    Row("... DDIM", "order ddim", "1", ORDER, min),
-    Row(
-        "latents after every step against diffusers' pipelines, float64",
-        "parity torch.float64",
-        "1e-10",
-        PARITY,
-    ),
-    Row("... float32", "parity torch.float32", "1e-5", PARITY),
-    Row(
-        "centroid of a checkerboard after scaling there and back, px",
-        "centroid, px",
-        "0.01",
-        BOARD,
-    ),
-    Row("strength 0: change, levels", "strength 0, levels changed", "0", STRENGTH),
-    Row(
-        "guidance 1 against the prompt alone, model output",
-        "guidance 1 against the prompt alone",
-        "1e-5",
-        GUIDANCE,
-    ),
-    Row(
-        "results that order, cancelled jobs or previews changed",
-        "results that differ by order, cancelling or previews",
-        "0",
-        QUEUE,
-    ),
-    Row(
-        "a constant selection c against image to image at strength c, levels",
-        "constant selection, levels",
-        "0",
-        SOFT,
-    ),
-    Row(
-        "a constant through the prefills, levels", "constant prefill, levels", "at most 1", PREFILL
-    ),
-    Row(
-        "an affine shift of colours undone, 1 to 99 % kept, levels",
-        "affine shift left, levels",
-        "0.01",
-        MATCH,
-    ),
-]
+TESTS = "tests/"
 
 
 class Collector:
-    """A pytest plugin that keeps what tests recorded."""
+    """A pytest plugin that keeps what tests recorded, and under which name."""
 
     def __init__(self) -> None:
-        self.figures: dict[str, list[float]] = defaultdict(list)
+        self._recorded: list[tuple[str, str, float]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown":
             for name, value in report.user_properties:
-                self.figures[name].append(float(value))
+                self._recorded.append((report.nodeid, name, float(value)))
+
+    def figures(self, name: str, test: str) -> list[float]:
+        """What `test`, a file or a function in it, recorded as `name`."""
+        wanted = re.compile(re.escape(TESTS + test) + r"(\[|::|$)")
+        return [value for node, key, value in self._recorded if key == name and wanted.match(node)]
 
 
-def measured() -> list[tuple[str, str, str, str]]:
-    """Rows of the table: oracle, figure, what is wanted, test. Ends the program when a test fails."""
+def run_tests() -> Collector:
+    """Ends the program when a test fails."""
     collector = Collector()
-    tests = dict.fromkeys(str(ROOT / "tests" / row.test) for row in ROWS)
-    if pytest.main(["-q", "-p", "no:warnings", *tests], plugins=[collector]) != 0:
+    tests = dict.fromkeys(test for row in ROWS if not row.by for test in row.tests)
+    tests |= dict.fromkeys(test for _, test in PIPELINES)
+    files = {test for test in tests if "::" not in test}
+    chosen = [test for test in tests if test in files or test.partition("::")[0] not in files]
+    paths = [str(ROOT / TESTS / test) for test in chosen]
+    if pytest.main(["-q", "-p", "no:warnings", *paths], plugins=[collector]) != 0:
         sys.exit("A test failed: nothing was written.")
-    rows = []
+    return collector
+
+
+def oracles(found: Collector) -> Iterable[Sequence[str]]:
+    yield "group", "oracle", "measured", "wanted", "test"
     for row in ROWS:
-        value = row.worst(collector.figures[row.figure])
-        rows.append((row.oracle, written(value), row.wanted, link(row.test)))
-    return rows
+        measured = f"`make {row.by}`" if row.by else "holds"
+        if row.figure:
+            values = [value for test in row.tests for value in found.figures(row.figure, test)]
+            measured = written(row.worst(values))
+        tests = ", ".join(dict.fromkeys(link(test) for test in row.tests))
+        yield str(row.group), row.oracle, measured, row.wanted, tests
+
+
+def parity(found: Collector) -> Iterable[Sequence[str]]:
+    yield "pipeline", "latents compared", "float64, at most 1e-10", "float32, at most 1e-5", "test"
+    for pipeline, test in PIPELINES:
+        double, single = (found.figures(f"parity torch.{name}", test) for name in DTYPES)
+        worst = [written(max(values)) if values else "-" for values in (double, single)]
+        yield pipeline, str(len(double) + len(single)), *worst, link(test)
+
+
+DTYPES = ("float64", "float32")
+
+
+def seams(found: Measured) -> Iterable[Sequence[str]]:
+    yield "correction", "refine, levels", "fill, levels", "fills that obey", "asked colour in them"
+    for name, correction in CORRECTIONS:
+        refine, fill = (middle(found.shifts(mode, correction)) for mode in (Mode.REFINE, Mode.FILL))
+        shares = found.shares(correction)
+        obey = sum(share >= OBEYS for share in shares)
+        yield (
+            name,
+            "-" if correction is continued else refine,
+            fill,
+            f"{obey} of {len(shares)}",
+            f"{sum(shares) / len(shares):.0%}".replace("%", " %"),
+        )
+    yield "wanted", "at most 1", "at most 2", "", ""
+
+
+def middle(values: Sequence[float]) -> str:
+    found, low, high = median(values)
+    return f"{found:.2f} ({low:.2f} to {high:.2f})"
 
 
 def link(test: str) -> str:
@@ -163,39 +112,44 @@ def written(value: float) -> str:
     return f"{value:.2f}" if 0.01 <= abs(value) < 1000 else f"{value:.1e}"
 
 
-def seams(count: int) -> list[tuple[str, str, str, str]]:
-    shifts = ring_shifts(count)
-    wanted = {"refine": "at most 1", "fill": "at most 2"}
-    return [
-        (
-            f"ring shift on the embedded model, {mode}, median of {count}, levels",
-            written(found),
-            wanted[mode],
-            link("quality/seams.py"),
-        )
-        for mode, found in shifts.items()
-    ]
+def table(rows: Iterable[Sequence[str]]) -> str:
+    head, *rest = rows
+    lines = [head, ["---"] * len(head), *rest]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def table(rows: Sequence[tuple[str, str, str, str]]) -> str:
-    lines = ["| oracle | measured | wanted | test |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    made = f"{datetime.date.today()}, {platform.machine()}, torch {torch.__version__}, diffusers {diffusers.__version__}"
-    return f"{BEGIN}\n" + "\n".join(lines) + f"\n\nMeasured {made}.\n{END}"
+def put(page: str, name: str, made: str) -> str:
+    """The page with what was measured as `name` in its place."""
+    begin, end = f"<!-- {name}: make quality -->", f"<!-- {name}: end -->"
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    assert begun and ended, f"{PAGE.name} has no place for {name}"
+    return f"{before}{begin}\n{made}\n{end}{after}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.quality", description=__doc__)
     parser.add_argument(
-        "--seams", type=int, default=20, metavar="N", help="pictures for the seams (default: 20)"
+        "--seams", type=int, default=40, metavar="N", help="paintings of each kind (default: 40)"
     )
+    parser.add_argument("--only-seams", action="store_true", help="measure nothing else")
     arguments = parser.parse_args()
-    made = table([*measured(), *seams(arguments.seams)])
-    page = PAGE.read_text()
-    PAGE.write_text(
-        re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: made, page, flags=re.S)
+    made = {}
+    on = f"Measured {datetime.date.today()}, {platform.machine()}, torch {torch.__version__}, diffusers {diffusers.__version__}."
+    if not arguments.only_seams:
+        found = run_tests()
+        made = {"oracles": f"{table(oracles(found))}\n\n{on}", "parity": table(parity(found))}
+    measured = Measured.of(arguments.seams)
+    own, _, _ = median(measured.own_steps())
+    made["seams"] = (
+        f"{table(seams(measured))}\n\nMedians over {arguments.seams} paintings and their 95 % intervals; the colours over"
+        f" as many fills. In the untouched paintings the two rings differ by {own:.1f} levels. {on}"
     )
-    print(made)
+    page = PAGE.read_text()
+    for name, text in made.items():
+        page = put(page, name, text)
+        print(text, end="\n\n")
+    PAGE.write_text(page)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bridge.engine import mask
+from bridge.engine.membrane import OUTSIDE
 from bridge.engine.plan import make_plan
 from bridge.models.loaded import Resolution
 from bridge.pixels import tight_bounds
@@ -41,6 +42,8 @@ def test_every_selected_pixel_is_repainted(origin: tuple[int, int]) -> None:
     top, left = plan.content.y, plan.content.x
     shown = pixels[top : top + 96, left : left + 120]
     assert (shown[selected > 0] == 255).all()
+    # and the ring outside from which the step at the border is read,
+    assert (shown[37 - OUTSIDE : 50 + OUTSIDE, 41 - OUTSIDE : 90 + OUTSIDE] == 255).all()
     # and not much more: at most the growth and the rest of a latent
     assert shown[: 37 - mask.GROW - 8].max() == 0
     assert shown[:, 90 + mask.GROW + 8 :].max() == 0

@@ -8,6 +8,7 @@ import torch
 from bridge.engine import prefill as prefills
 from bridge.engine.prefill import prefill
 from krita_plugin.krita_bridge.wire.modes import Prefill
+from tests.figures import found
 
 FILLING = [kind for kind in Prefill if kind is not Prefill.KEEP]
 SMOOTH = [Prefill.SURROUNDINGS, Prefill.INPAINT]
@@ -95,6 +96,7 @@ def test_a_ramp_along_the_edge_is_continued(box: tuple[int, int, int, int]) -> N
     rows = torch.linspace(0, 1, 64).reshape(1, 1, 64, 1).expand(1, 3, 64, 80)
     filled = prefill(Prefill.INPAINT, rows, hole(64, 80, box))
     beside = filled[..., box[3] - 1]
+    found("ramp continued, levels", float((beside - rows[..., box[3] - 1]).abs().max()) / LEVEL)
     torch.testing.assert_close(beside, rows[..., box[3] - 1], atol=0.1, rtol=0)
     assert beside.diff(dim=-1).min() >= -2 * LEVEL
 
