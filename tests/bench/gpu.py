@@ -8,7 +8,7 @@ Arms, in turn in one process, each an image painted anew at every step without g
 - `eager`: the UNet's evaluations alone (and the ControlNet's), as Python launches them.
 - `graph`: the same, replayed as one CUDA graph.
 - `engine`: ours, bytes to bytes, as it paints live.
-- `websocket`: a live update with one stroke to its picture, through the bridge, whose worker is another process.
+- `websocket`: a stroke to its picture, as the plugin finds and sends it, through the bridge, whose worker is another process.
 
 The roofline is the time that the arithmetic of all networks of a picture takes at the rate that this GPU multiplies large matrices
 at; both are measured.
@@ -17,14 +17,14 @@ at; both are measured.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +44,14 @@ from bridge.models.hashing import HashCache
 from bridge.models.load import load
 from bridge.models.loaded import LoadedModel
 from bridge.models.single_file import CONFIGS
-from bridge.presets import ModelFolder, read_preset
-from krita_plugin.krita_bridge.wire import tiles
+from bridge.presets import DEFAULT_PRESET, ModelFolder, read_preset
+from krita_plugin.krita_bridge.link import Pixels
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
-from krita_plugin.krita_bridge.wire.frames import Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds
-from krita_plugin.krita_bridge.wire.messages import (
-    Fault,
-    LivePicture,
-    LiveUpdate,
-    PaintRequest,
-)
-from tests.bench.bridge import REAL, _bridge, _until_ready
+from krita_plugin.krita_bridge.wire.messages import PaintRequest
+from tests.bench.bridge import REAL, _bridge
 from tests.bench.goals import row
-from tests.bridge_process import BareClient, client
+from tests.bench.live import Painter
 from tests.tiny_models import make_tiny_tokenizer
 
 WARM_UPS = 4
@@ -83,6 +77,12 @@ class Case:
     @property
     def is_xl(self) -> bool:
         return self.unet.get("addition_embed_type") == "text_time"
+
+    @property
+    def pooled_width(self) -> int:
+        """Of SDXL's pooled text, which is that of its second text encoder."""
+        numbers = 6 * int(self.unet["addition_time_embed_dim"])
+        return int(self.unet["projection_class_embeddings_input_dim"]) - numbers
 
 
 def _config(name: str, **changes: Any) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def tiny_cases() -> list[Case]:
     ]
 
 
-def run(tiny: bool = False, rounds: int = 20) -> dict[str, object]:
-    """Milliseconds a picture, minimum and median; bytes of the GPU's memory at most."""
+def run(tiny: bool = False, rounds: int = 20, command: tuple[str, ...] = REAL) -> dict[str, object]:
+    """Milliseconds a picture, minimum and median; bytes of the GPU's memory at most. `command` starts the bridge."""
     if not tiny and not torch.cuda.is_available():
         print("no GPU: nothing was measured (--tiny shows on the CPU that the benchmark works)")
         return {"gpu": None}
@@ -141,7 +141,7 @@ def run(tiny: bool = False, rounds: int = 20) -> dict[str, object]:
     return {
         "gpu": None if tiny else name,
         "flop_per_s": rate,
-        "cases": {case.name: measure(case, device, rate, rounds) for case in cases},
+        "cases": {case.name: measure(case, device, rate, rounds, command) for case in cases},
     }
 
 
@@ -152,7 +152,9 @@ def multiplications(device: torch.device, side: int) -> float:
     return 2 * side**3 / best
 
 
-def measure(case: Case, device: torch.device, rate: float, rounds: int) -> dict[str, object]:
+def measure(
+    case: Case, device: torch.device, rate: float, rounds: int, command: tuple[str, ...]
+) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         root = Path(folder)
         make_model(case, root / "model", device)
@@ -168,7 +170,7 @@ def measure(case: Case, device: torch.device, rate: float, rounds: int) -> dict[
             arms["graph"] = graphed
         preset = write_preset(case, root)
         arms["engine"] = engine_arm(case, model, preset, root)
-        arms["websocket"] = stack.enter_context(websocket_arm(case, preset))
+        arms["websocket"] = stack.enter_context(websocket_arm(case, preset, command))
         times, memory = in_turn(arms, device, rounds)
     return _report(case, times, memory, flop / rate)
 
@@ -256,10 +258,9 @@ def make_model(case: Case, folder: Path, device: torch.device) -> None:
         torch.set_default_dtype(before)
     width = int(case.unet["cross_attention_dim"])
     if case.is_xl:
-        times = 6 * int(case.unet["addition_time_embed_dim"])
-        second = int(case.unet["projection_class_embeddings_input_dim"]) - times
-        networks["text_encoder"] = CLIPTextModel(_text_config(width - second))
-        networks["text_encoder_2"] = CLIPTextModelWithProjection(_text_config(second))
+        second = CLIPTextModelWithProjection(_text_config(case.pooled_width))
+        networks["text_encoder"] = CLIPTextModel(_text_config(width - case.pooled_width))
+        networks["text_encoder_2"] = second
     else:
         networks["text_encoder"] = CLIPTextModel(_text_config(width))
     for name, network in networks.items():
@@ -309,11 +310,7 @@ def _inputs(case: Case, model: LoadedModel) -> tuple[torch.Tensor, ...]:
     side = case.side // 8
     width = int(case.unet["cross_attention_dim"])
     tokens = torch.zeros(1, 77, width, **options)
-    pooled_width = 1
-    if case.is_xl:
-        times = 6 * int(case.unet["addition_time_embed_dim"])
-        pooled_width = int(case.unet["projection_class_embeddings_input_dim"]) - times
-    pooled = torch.zeros(1, pooled_width, **options)
+    pooled = torch.zeros(1, case.pooled_width if case.is_xl else 1, **options)
     sizes = torch.tensor([[case.side, case.side, 0, 0, case.side, case.side]], **options)
     timestep = torch.tensor(500.0, device=model.device)
     return torch.randn(1, 4, side, side, **options), timestep, tokens, pooled, sizes
@@ -478,65 +475,39 @@ def engine_arm(case: Case, model: LoadedModel, preset: Path, root: Path) -> Call
 
 
 @contextlib.contextmanager
-def websocket_arm(case: Case, preset: Path) -> Iterator[Callable[[], object]]:
+def websocket_arm(
+    case: Case, preset: Path, command: tuple[str, ...]
+) -> Iterator[Callable[[], object]]:
     def offer(home: Path) -> None:
         (home / "presets").mkdir()
-        (home / "presets" / preset.name).write_text(preset.read_text())
+        # Under the default's name: the worker loads it when it starts.
+        (home / "presets" / f"{DEFAULT_PRESET}.toml").write_text(preset.read_text())
 
-    with _bridge(REAL, offer) as (process, _), asyncio.Runner() as runner:
-        connection = client(process.wait_until_listening())
-        painter = runner.run(connection.__aenter__())
-        strokes = Strokes(case)
-        try:
-            runner.run(_until_ready(painter))
-            yield lambda: runner.run(strokes.paint(painter))
-        finally:
-            runner.run(connection.__aexit__(None, None, None))
+    controls = {"control-0": ("map", Drawn(picture(case.side, 2)))} if case.controlled else {}
+    strokes = count(1)
+    with _bridge(command, offer) as (process, _):
+        process.wait_until_listening()
+        request = replace(request_of(case), preset="")
+        with Painter(process.home, case.side, "gpu", case.side, request, controls) as painter:
+            yield lambda: painter.paint(next(strokes))
 
 
-class Strokes:
-    """A live painting of a whole canvas: each stroke is one tile."""
+class Drawn:
+    """A control layer of the canvas's size."""
 
-    def __init__(self, case: Case) -> None:
-        self._request = request_of(case)
-        self._area = Bounds(0, 0, case.side, case.side)
-        self._pixels = picture(case.side, 1)
-        self._map = picture(case.side, 2)
-        self._hashes = [tiles.TileHashes(self._area) for _ in range(1 + case.controlled)]
-        self._revision = 0
+    strip_bytes = 1 << 20
 
-    async def paint(self, painter: BareClient) -> None:
-        """Send a stroke and wait for its picture."""
-        everything = tuple(range(tiles.count(self._area)))
-        changed = (0,) if self._revision else everything
-        self._pixels[:8, :8, 0] = self._revision % 256
-        tensors = [("image", self._take(0, self._pixels, changed))]
-        control_tiles: tuple[tuple[int, ...], ...] = ()
-        if len(self._hashes) > 1:
-            drawn = () if self._revision else everything
-            control_tiles = (drawn,)
-            if drawn:
-                tensors.append(("control-0", self._take(1, self._map, drawn)))
-        update = LiveUpdate(
-            "bench", self._revision + 1, self._revision, self._request, self._area.extent, self._area, True, False,
-            changed, (), tiles.digest_of(*self._hashes), control_tiles,
-        )  # fmt: skip
-        self._revision += 1
-        await painter.send(update, *tensors)
-        while True:
-            message, _ = await painter.until(LivePicture, Fault)
-            assert isinstance(message, LivePicture), message
-            if message.revision == self._revision:
-                return
+    def __init__(self, image: np.ndarray) -> None:
+        self._image = image
 
-    def _take(self, plane: int, pixels: np.ndarray, numbers: tuple[int, ...]) -> Tensor:
-        parts = []
-        for number in numbers:
-            tile = tiles.tile(self._area, number)
-            parts.append(pixels[tile.y : tile.bottom, tile.x : tile.right].tobytes())
-            self._hashes[plane].set(number, parts[-1])
-        data = b"".join(parts)
-        return Tensor((len(data),), data)
+    def is_idle(self) -> bool:
+        return True
+
+    def read(self, area: Bounds) -> bytes:
+        return self._image[area.y : area.bottom, area.x : area.right].tobytes()
+
+    def reduced(self) -> Generator[float, None, Pixels]:
+        raise NotImplementedError("it is no reference")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from bridge.live.economy import TARGET_SECONDS
 from bridge.presets import LIVE
 from krita_plugin.krita_bridge.capture import Plan
 from krita_plugin.krita_bridge.client import Client, ConnectionChanged, ConnectionState, Event
+from krita_plugin.krita_bridge.gather import Layer
 from krita_plugin.krita_bridge.link import Pixels as Strips
 from krita_plugin.krita_bridge.live.follow import Follow, Wanted
 from krita_plugin.krita_bridge.live.watch import Watch
@@ -60,6 +61,8 @@ STEP_SECONDS = 0.2
 
 FRAME_SIDES = (64, 256)
 STRENGTH = 0.4
+_REQUEST = PaintRequest("a lake", strength=STRENGTH)
+_NO_CONTROLS: Mapping[str, tuple[str, Layer]] = {}
 
 
 class Canvas:
@@ -304,15 +307,23 @@ def looks_in_krita() -> dict[str, object]:
 class Painter:
     """Live painting as the plugin does it, with a canvas in memory. Use as a context manager."""
 
-    def __init__(self, home: Any, side: int, name: str = "bench") -> None:
-        """The middle LIVE_SIDE px of a canvas of `side` px."""
+    def __init__(
+        self,
+        home: Any,
+        side: int,
+        name: str = "bench",
+        area: int = LIVE_SIDE,
+        request: PaintRequest = _REQUEST,
+        controls: Mapping[str, tuple[str, Layer]] = _NO_CONTROLS,
+    ) -> None:
+        """The middle `area` px of a canvas of `side` px; `controls` as in `Wanted`."""
         self._events: queue.Queue[Event] = queue.Queue()
         self._client = Client("bench", name, self._events.put, home)
         self._follow = Follow(self, time.monotonic)
         self._canvas = Canvas(side)
-        plan = _middle(self._canvas, LIVE_SIDE)
+        plan = _middle(self._canvas, area)
         self._area = plan.bounds
-        self._wanted = Wanted("canvas", plan, PaintRequest("a lake", strength=STRENGTH))
+        self._wanted = Wanted("canvas", plan, request, controls)
         self._full: list[bool] = []
         self._sent = self._updates = self._pictures = self._revision = self._shown = 0
 
@@ -392,7 +403,7 @@ class Painter:
         }
 
     def paint(self, number: int) -> float:
-        """Draw a stroke; the ms until its picture is here."""
+        """Draw a stroke; the ms until its picture is here. Each number is another stroke."""
         self._canvas.stroke(number, self._area)
         began = time.perf_counter()
         self._look()

@@ -38,19 +38,21 @@ def tensors_of(update: LiveUpdate, byte: int = 1) -> dict[str, Tensor]:
     }
 
 
+def hashes(byte: int, pixel_bytes: int) -> tiles.TileHashes:
+    """Of an area of nothing but this byte."""
+    found = tiles.TileHashes(AREA)
+    for number in range(tiles.count(AREA)):
+        tile = tiles.tile(AREA, number)
+        found.set(number, bytes([byte]) * (tile.width * tile.height * pixel_bytes))
+    return found
+
+
 def whole(byte: int = 1, **changes: object) -> LiveUpdate:
     """An update with all tiles of image and mask, every byte the same."""
-    planes = []
-    for pixel_bytes in (4, 1):
-        hashes = tiles.TileHashes(AREA)
-        for number in range(tiles.count(AREA)):
-            tile = tiles.tile(AREA, number)
-            hashes.set(number, bytes([byte]) * (tile.width * tile.height * pixel_bytes))
-        planes.append(hashes)
     numbers = tuple(range(tiles.count(AREA)))
     update = LiveUpdate(
         "live", 1, 0, PaintRequest("a"), CANVAS, AREA, True, True, numbers, numbers,
-        tiles.digest_of(*planes),
+        tiles.digest_of(hashes(byte, 4), hashes(byte, 1)),
     )  # fmt: skip
     return replace(update, **changes)  # type: ignore[arg-type]
 
@@ -162,15 +164,11 @@ async def test_a_lying_client_is_answered_and_the_connection_goes_on(bridge: Run
 
 
 async def test_a_live_painting_with_a_control_and_a_reference_is_painted(bridge: RunFile) -> None:
-    hashes = tiles.TileHashes(AREA)
-    for number in range(tiles.count(AREA)):
-        tile = tiles.tile(AREA, number)
-        hashes.set(number, bytes([1]) * (tile.width * tile.height * 4))
     numbers, reference = tuple(range(tiles.count(AREA))), Tensor((3, 4, 4), bytes(48))
     control = Control(ControlKind.SCRIBBLE, ControlSource.MAP)
     update = LiveUpdate(
         "live", 1, 0, PaintRequest("a", controls=(control,), references=(Reference(),)), CANVAS, AREA, True, False,
-        numbers, (), tiles.digest_of(hashes, hashes), (numbers,), (tiles.picture_digest(4, 3, bytes(48)),),
+        numbers, (), tiles.digest_of(hashes(1, 4), hashes(1, 4)), (numbers,), (tiles.picture_digest(4, 3, bytes(48)),),
     )  # fmt: skip
     async with client(bridge) as painter:
         await painter.send(update, *tensors_of(update).items())  # without its reference

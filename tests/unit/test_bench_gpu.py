@@ -1,4 +1,5 @@
-"""The GPU benchmark works: all of it but the CUDA graph, on tiny models. What it measures here says nothing."""
+"""The GPU benchmark works: all of it but the CUDA graph, on tiny models and a bridge that only pretends to paint. What it
+measures here says nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ import pytest
 import torch
 
 from tests.bench import gpu
+from tests.bridge_process import FAKE
 
 
 def test_it_runs_to_its_end_with_every_arm() -> None:
-    figures = gpu.run(tiny=True, rounds=1)
+    figures = gpu.run(tiny=True, rounds=1, command=FAKE)
     assert figures["gpu"] is None
     cases = figures["cases"]
     assert isinstance(cases, dict) and len(cases) == 2

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,52 +12,32 @@ import pytest
 from bridge.live.desk import LiveDesk
 from bridge.live.economy import TARGET_SECONDS
 from bridge.server import dispatcher as module
-from bridge.server.outbox import Outbox
-from krita_plugin.krita_bridge.wire import frames, messages
-from krita_plugin.krita_bridge.wire.frames import Buffer, Frame
-from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
     Cancel,
     Ended,
     EngineState,
     EngineStatus,
     JobState,
-    LiveUpdate,
-    PaintRequest,
     Result,
     Submit,
 )
 from tests.bridge_process import PATIENCE
+from tests.unit.live.test_desk import AREA, CANVAS, Painter
 from tests.unit.server.test_dispatcher import FACTS, READY, Bench
 
-CANVAS, AREA = Extent(16, 8), Bounds(0, 0, 16, 8)
 CANCELLED = Ended("", JobState.CANCELLED, "cancelled")
 
 
-@dataclass
-class Krita:
-    """A client that paints live."""
+class Krita(Painter):
+    """A client that paints live, through the dispatcher."""
 
-    bench: Bench
-    name: str
-    revision: int = 0
-    outbox: Outbox = field(default_factory=Outbox)
+    def __init__(self, bench: Bench, name: str) -> None:
+        super().__init__(name)
+        self.dispatcher = bench.dispatcher
 
-    @property
-    def latest(self) -> LiveUpdate:
-        request = PaintRequest(self.name, steps=8)
-        return LiveUpdate(
-            self.name, self.revision, self.revision - 1, request, CANVAS, AREA, True, False, (), (), ""
-        )  # fmt: skip
-
-    def order(self, job: str, request: PaintRequest) -> Sequence[Buffer]:
-        return frames.encode(
-            Frame(messages.dumps(Submit(job, request, CANVAS, AREA, previews=False)), {})
-        )
-
-    def edit(self) -> None:
+    def change(self) -> None:
         self.revision += 1
-        self.bench.dispatcher.paint_live(self.name, self, self.outbox)
+        self.dispatcher.paint_live(self.name, self, self)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -95,12 +74,12 @@ def finish(bench: Bench, seconds: float = 0.01) -> None:
 async def test_two_kritas_that_both_edit_all_the_time_get_every_second_picture(
     bench: Bench, anna: Krita, berta: Krita
 ) -> None:
-    anna.edit()
-    berta.edit()
+    anna.change()
+    berta.change()
     for _ in range(6):
         for krita in (anna, berta):
-            krita.edit()
-            krita.edit()
+            krita.change()
+            krita.change()
         if any(m == Cancel(last(bench).job) for m in bench.worker.sent):
             bench.says(replace(CANCELLED, job=last(bench).job))
         else:
@@ -111,8 +90,8 @@ async def test_two_kritas_that_both_edit_all_the_time_get_every_second_picture(
 async def test_an_edit_of_one_krita_does_not_cancel_the_picture_of_another(
     bench: Bench, anna: Krita, berta: Krita
 ) -> None:
-    anna.edit()
-    berta.edit()
+    anna.change()
+    berta.change()
     assert not any(isinstance(m, Cancel) for m in bench.worker.sent)
     finish(bench)
     assert submitted(bench) == ["anna", "berta"]
@@ -121,8 +100,8 @@ async def test_an_edit_of_one_krita_does_not_cancel_the_picture_of_another(
 async def test_a_job_interrupts_a_live_picture_and_goes_before_all_that_wait(
     bench: Bench, anna: Krita, berta: Krita
 ) -> None:
-    anna.edit()
-    berta.edit()
+    anna.change()
+    berta.change()
     live = last(bench).job
     bench.submit("job")
     assert bench.worker.sent[-1] == Cancel(live)
@@ -136,12 +115,12 @@ async def test_a_job_interrupts_a_live_picture_and_goes_before_all_that_wait(
 
 async def test_an_edit_while_a_job_is_painted_waits_for_it(bench: Bench, anna: Krita) -> None:
     bench.submit("job")
-    anna.edit()
+    anna.change()
     assert [type(m) for m in bench.worker.sent] == [Submit] and last(bench).job == "job"
 
 
 async def test_that_a_live_picture_is_painted_is_no_news(bench: Bench, anna: Krita) -> None:
-    anna.edit()
+    anna.change()
     bench.says(EngineStatus(EngineState.BUSY, "Painting."))
     assert bench.dispatcher.status == READY
 
@@ -151,9 +130,9 @@ async def test_a_worker_that_does_not_let_go_of_a_live_picture_is_ended(
     bench: Bench, anna: Krita, monkeypatch: pytest.MonkeyPatch, lets_go: bool
 ) -> None:
     monkeypatch.setattr(module, "LET_GO_SECONDS", 0.0)
-    anna.edit()
+    anna.change()
     live = last(bench).job
-    bench.dispatcher.stop_live("anna", anna.outbox)
+    bench.dispatcher.stop_live("anna", anna)  # type: ignore[arg-type]
     if lets_go:
         bench.says(replace(CANCELLED, job=live))
     later = asyncio.Event()
@@ -170,10 +149,10 @@ async def test_time_counts_from_when_the_worker_begins_to_paint(
     bench = Bench(tmp_path)
     anna = Krita(bench, "anna")
     bench.says(READY)
-    anna.edit()
+    anna.change()
     bench.says(EngineStatus(EngineState.BUSY, "Painting."))
     now[0] = 100 * TARGET_SECONDS
-    anna.edit()
+    anna.change()
     bench.says(replace(CANCELLED, job=last(bench).job))
     assert last(bench).request.steps == 2
 
@@ -182,7 +161,7 @@ async def test_the_full_picture_is_begun_by_itself_once_the_pen_has_rested(
     bench: Bench, anna: Krita
 ) -> None:
     for _ in range(2):
-        anna.edit()
+        anna.change()
         finish(bench, 100 * TARGET_SECONDS)
     assert [m.request.steps for m in bench.worker.sent if isinstance(m, Submit)] == [8, 2]
     until = time.monotonic() + PATIENCE
