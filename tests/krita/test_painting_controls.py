@@ -256,14 +256,18 @@ def test_a_layer_that_was_deleted_is_a_sentence_and_undo_brings_it_back(
     document.activate_layer("Sketch")
     controls.add()
     controls.choose(0, "source", "from a layer")
+
+    def has_sketch() -> bool:
+        return "Sketch" in [layer.name for layer in document.layers()]
+
     krita.trigger("remove_layer")
-    krita.wait_until(lambda: "Sketch" not in [layer.name for layer in document.layers()])
-    document.select_exactly(*SELECTED)
+    krita.wait_until(lambda: not has_sketch())
     before = Before.of(document)
     krita.trigger("krita_bridge_generate")
     docker.wait_for_state("is gone")
     assert not docker.is_busy() and before.is_restored()
     document.undo()
+    krita.wait_until(has_sketch)
     assert controls.layers() == ["Sketch"]
     docker.paint(document, "back again", CONTROLLED)
     assert used(studio)[0][0][:2] == ["depth", "picture"]
