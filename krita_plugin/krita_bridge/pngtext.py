@@ -1,13 +1,13 @@
 """The texts in a PNG (PNG specification, third edition, 11.3.3): Krita's Python has no library for them.
 
-Qt reads them too, but joins their lines, and how a picture was made is told in lines.
+Qt reads and writes them too, but joins their lines, and how a picture was made is told in lines.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from typing import BinaryIO, Dict, Iterator, Tuple
+from typing import BinaryIO, Dict, Iterator, Mapping, Tuple
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 1 << 20
@@ -32,6 +32,23 @@ def read_texts(file: BinaryIO) -> Dict[str, str]:
             continue
         found[keyword.decode("latin-1")] = text
     return found
+
+
+def add_texts(png: bytes, texts: Mapping[str, str]) -> bytes:
+    """The PNG with these texts, by keywords of 1 to 79 Latin-1 letters, right after its header, which is its first chunk."""
+    after = len(SIGNATURE) + 25
+    return png[:after] + b"".join(_text_chunk(*each) for each in texts.items()) + png[after:]
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    """As plain text where Latin-1 is enough for it: not every program reads the other kind."""
+    name = keyword.encode("latin-1") + b"\0"
+    try:
+        kind, data = b"tEXt", name + text.encode("latin-1")
+    except UnicodeEncodeError:
+        kind, data = b"iTXt", name + b"\0\0\0\0" + text.encode("utf-8")
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
 
 def _chunks(file: BinaryIO) -> Iterator[Tuple[bytes, bytes]]:

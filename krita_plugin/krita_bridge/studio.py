@@ -6,6 +6,7 @@ import logging
 import random
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Callable, Dict, List, Optional, Tuple
 
 from . import document as documents
@@ -29,6 +30,7 @@ from .notes import DocumentNote, Form
 from .painting import Job, KeptMap, Painting
 from .place import JobLayer
 from .qt import QtCore, pyqtSignal
+from .saving import save_png
 from .text import tr
 from .turns import Task, Turns
 from .wire.frames import Buffer
@@ -292,6 +294,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             for job in self._jobs_on(layer):
                 del self._layer_of_job[job]
             self._turns.add(entry.job, self._finish(entry, layer))
+
+    def save(self, entry: Entry, path: Path) -> None:
+        """Write a result into a PNG that tells how it was made."""
+        self._turns.add("save", save_png(entry, path, self.painting))
 
     def keep_map(self, entry: Entry, kept: KeptMap) -> None:
         self._turns.add(entry.job, self._keep_map(entry, kept))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from PIL import Image
+
+from krita_plugin.krita_bridge.reuse import read_file
+from krita_plugin.krita_bridge.wire.geometry import Extent
 from tests.krita.conftest import Studio
 from tests.krita.harness import BridgeDocker, layers_of
 from tests.krita.harness.docker import PATIENCE
@@ -120,6 +125,27 @@ def test_the_settings_of_a_file_are_used(studio: Studio) -> None:
     krita.trigger("krita_bridge_generate")
     assert docker.wait_for_result(document, "a jetty").name == "a jetty (4711)"
     _as_at_first(docker)
+
+
+def test_a_result_is_saved_with_its_settings(studio: Studio) -> None:
+    docker, krita = studio.docker, studio.krita
+    document = krita.new_document(192, 160)
+    document.select_exactly(40, 30, 100, 80)
+    layer = docker.paint(document, "a mole")
+    krita.wait_until(lambda: docker.results() > 0, PATIENCE)
+    path = krita.home.path / "mole.png"
+    # The entry "Save as PNG..." of the thumbnail's menu, without the pointer.
+    docker.ask(_USE_THE_LATEST.replace("reused", "save_wanted"))
+    krita.wait_until(krita.dialog)
+    krita.type_text(krita.install.inside(path))
+    krita.press("Return")
+    docker.wait_for_state("Saved as mole.png, with its settings.")
+    with Image.open(path) as picture:
+        pixels, parameters = np.asarray(picture), str(picture.info["parameters"])
+    assert np.array_equal(pixels, document.layer_pixels(layer.name)[30:110, 40:140])
+    assert parameters.startswith("a mole\n")
+    recipe = read_file(path)
+    assert f"a mole ({recipe.seed})" == layer.name and recipe.size == Extent(192, 160)
 
 
 def _as_at_first(docker: BridgeDocker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Dict, Optional
 
 from krita import DockWidget
@@ -17,6 +18,7 @@ from ..studio import Studio
 from ..text import tr
 from ..wire.modes import Situation
 from .expand import DEFAULT_MARGIN, SIDES, ExpandPanel
+from .files import choose_png_to_write
 from .folding import Fold
 from .form import FormView
 from .icons import krita_icon, thumbnail
@@ -231,10 +233,19 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._results.discarded.connect(painting.discard)
         self._results.reused.connect(self._form.use_settings_of)
         self._results.seed_wanted.connect(self._form.copy_seed_of)
+        self._results.save_wanted.connect(self._choose_png)
         self._expand.wanted.connect(self.expand)
         self._upscale.wanted.connect(self.upscale)
         for fold in self._folds().values():
             fold.toggled.connect(lambda _: self._save_folds())
+
+    def _choose_png(self, job: str) -> None:
+        entry = self._studio.painting.history.get(job)
+        if entry is not None:
+            proposed = Path(QtCore.QDir.homePath()) / f"{entry.facts.seed}.png"
+            choose_png_to_write(
+                self, tr("Save as PNG"), proposed, lambda path: self._studio.save(entry, path)
+            )
 
     def _folds(self) -> Dict[str, Fold]:
         return {"negative": self._form.folds["negative"], **self._lower}

@@ -47,6 +47,7 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
     reused = pyqtSignal(str)
     seed_wanted = pyqtSignal(str)
     discarded = pyqtSignal(str)
+    save_wanted = pyqtSignal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,6 +129,7 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
             (tr("Show on the Canvas"), self.wanted),
             (tr("Use These Settings"), self.reused),
             (tr("Copy Seed"), self.seed_wanted),
+            (tr("Save as PNG..."), self.save_wanted),
             (tr("Discard"), self.discarded),
         ):
             menu.addAction(text).triggered.connect(lambda _=False, s=signal: s.emit(job))

@@ -32,6 +32,16 @@ def test_texts_are_read_line_by_line(text: str, packed: bool) -> None:
     assert pngtext.read_texts(io.BytesIO(data)) == {"parameters": text, "Software": "x"}
 
 
+def test_texts_that_are_added_are_read_by_all() -> None:
+    given = {"parameters": LATIN, "krita-bridge": OTHER}
+    data = pngtext.add_texts(png(("Software", "x", False)), given)
+    assert pngtext.read_texts(io.BytesIO(data)) == {**given, "Software": "x"}
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.load()  # checks every checksum
+        assert picture.size == (3, 2)
+        assert picture.text == {**given, "Software": "x"}  # type: ignore[attr-defined]
+
+
 def test_a_text_that_unpacks_to_too_much_is_left_out() -> None:
     bomb = "a" * (pngtext.MOST_BYTES + 1)
     found = pngtext.read_texts(io.BytesIO(png(("bomb", bomb, True), ("ok", "1", False))))
