@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from bridge.jobs.estimate import PREVIEW_SECONDS, PROGRESS_SECONDS, PreviewPace,
 from bridge.jobs.pipes import read_frame
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET
-from bridge.worker import Outlet, StepTeller, to_job
+from bridge.worker import Inbox, Order, Outlet, StepTeller, Worker, to_job
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds
-from krita_plugin.krita_bridge.wire.messages import EngineState, Preview, Progress
+from krita_plugin.krita_bridge.wire.messages import Ended, EngineState, Preview, Progress
 from tests.bridge_process import PATIENCE, submit, wait_for
 from tests.fake_worker import FakeEngine
 
@@ -186,3 +187,35 @@ def test_the_number_of_threads_can_be_set(
     monkeypatch.setenv(worker.THREADS_VARIABLE, given)
     monkeypatch.setattr(worker, "_own_cores", lambda: {0, 1})
     assert worker.cpu_threads() == threads
+
+
+class Scripted(Inbox):
+    """Gives these jobs, all of which wait from the beginning, and then ends the worker."""
+
+    def __init__(self, *jobs: str) -> None:
+        self.waiting = list(jobs)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.waiting
+
+    def next(self) -> Order:
+        if not self.waiting:
+            raise SystemExit
+        message = submit(self.waiting.pop(0))
+        return Order(message, to_job(message, Frame("", {})))
+
+
+def test_the_engine_rests_when_no_job_waits_and_after_its_answer_was_sent() -> None:
+    outlet, painted = Recorder(), []
+
+    class Engine(FakeEngine):
+        def rest(self) -> None:
+            painted.append([m.job for m in outlet.sent if isinstance(m, Ended)])
+
+        def paint(self, *_: object, **__: object) -> NoReturn:
+            raise BridgeError(Code.BAD_INPUT, "No.")
+
+    with pytest.raises(SystemExit):
+        Worker(Engine, Scripted("a", "b"), outlet).run()
+    assert painted == [["a", "b"]]

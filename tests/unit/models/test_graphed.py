@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from bridge.engine import held as held_module
+from bridge.engine.held import Held
 from bridge.engine.pipeline import Engine
+from bridge.engine.request import resolve
 from bridge.engine.types import Job, Snapshot
 from bridge.models.device import memory_format, recorder
 from bridge.models.graphed import _KEPT, _OFTEN, CudaRecorder, Graphed
@@ -229,3 +231,22 @@ def test_drafts_are_replayed_to_the_same_bytes_and_nothing_else_is(
     assert paint(draft=True) == whole and (stand_in.recorded, stand_in.replayed) == (1, 0)
     assert paint(draft=True) == whole and stand_in.replayed == 3
     assert paint() == whole and stand_in.replayed == 3
+
+
+@pytest.mark.parametrize("prompt", ["a", "a <hypernet:style>"])
+@pytest.mark.parametrize("is_shown_pictures", [True, False])
+def test_a_unet_that_something_hooks_into_is_not_replayed(
+    prompt: str,
+    is_shown_pictures: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    stand_in: StandIn,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(held_module, "recorder", lambda device: stand_in)
+    made, model = preset("embedded"), tiny_model("sd15")
+    held = Held(made.model, model, tmp_path)
+    area = Bounds(0, 0, 64, 64)
+    settings = resolve(Job(PaintRequest(prompt, draft=True), Snapshot(area.extent, area)), made)
+    unet = held.painter(settings, is_shown_pictures).unet
+    assert isinstance(unet, Graphed) == (prompt == "a" and not is_shown_pictures)
+    assert isinstance(unet, Graphed) or unet is model.unet
