@@ -56,12 +56,12 @@ class LiveKeeper:
         self._turns.add("keep", self._keep(shown, in_parts=True))
 
     def _keep(self, shown: Shown, in_parts: bool) -> Task:
+        yield from _pen_up()
         document, message = shown.document, shown.message
         if not document.is_open() or document.canvas() != message.canvas:
             self._say(tr("The canvas has another size now; let the picture catch up first."))
             return
         name = _name_of(message.facts)
-        yield from _pen_up()
         fresh = masked_layer() if in_parts else None
         layer = JobLayer(document, name, fresh=fresh)
         decision = yield from layer.finish(message.bounds, shown.image, name)
@@ -69,7 +69,8 @@ class LiveKeeper:
             self._say(decision.sentence)
         elif fresh is not None and decision.placement is not Placement.KEEP_IN_HISTORY:
             yield from _pen_up()
-            document.activate(fresh.childNodes()[0])
+            if document.is_open():
+                document.activate(fresh.childNodes()[0])
             self._say(tr("Paint white to let the picture show, black to hide it again."))
 
     # ---- recordings
@@ -134,6 +135,7 @@ class LiveKeeper:
         recorder.finish(tr("Live recording"))
         while not recorder.is_over:
             yield POLL_SECONDS
+        yield from _pen_up()
         if recorder.failure:
             self._say(
                 tr(
@@ -153,7 +155,6 @@ class LiveKeeper:
                 )
             )
         else:
-            yield from _pen_up()
             layer = JobLayer(document, "", fresh=layer_from(recorder.layer))
             decision = yield from layer.add()
             if decision.placement is Placement.KEEP_IN_HISTORY:

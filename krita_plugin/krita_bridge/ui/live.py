@@ -56,7 +56,9 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         self._record = _button(
             "live_record",
             tr("Record"),
-            tr("Each picture becomes a frame of an animated layer, until you click again"),
+            tr(
+                "Each picture becomes a frame of an animated layer, until you click again (Ctrl+Alt+R)"
+            ),
         )
         self._record.setCheckable(True)
         self._in_window = _button(

@@ -31,6 +31,7 @@ class LiveWindow(QtWidgets.QWidget):  # type: ignore[misc]
         self.setObjectName("live_window")
         self.setWindowTitle(tr("Live picture"))
         self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumSize(LEAST_SIDE, LEAST_SIDE)
         self.resize(FIRST_SIDE, FIRST_SIDE)
         self._shown: Optional[Shown] = None
