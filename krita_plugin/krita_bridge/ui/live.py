@@ -57,7 +57,7 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
             "live_record",
             tr("Record"),
             tr(
-                "Each picture becomes a frame of an animated layer, until you click again (Ctrl+Alt+R)"
+                "Each picture becomes a frame of an animated layer, until you click again (Ctrl+Alt+Shift+Enter)"
             ),
         )
         self._record.setCheckable(True)
