@@ -51,8 +51,8 @@ def hang(
 ) -> Generator[float, None, Any]:
     """Put the new layer `node` above the layer `above`; returns the layer that hangs there.
 
-    On a large canvas that is one made by Krita, with the name, the lock and the eye of `node`. The painter's active layer stays
-    theirs. A layer that is not plain, as one with a mask or frames, is hung as it is.
+    On a large canvas that is one made by Krita, with the name, the lock and the eye of `node`, unless `node` is not
+    plain, as one with a mask or frames is. The painter's active layer stays theirs.
     """
     steady = SteadyLayer(document)
     try:

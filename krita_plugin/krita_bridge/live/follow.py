@@ -173,11 +173,8 @@ class Follow:
         same_request, self._request = self._request == wanted.request, wanted.request
         if self._watch is not None and self._place == wanted.place:
             return not same_request
-        self._watch, self._place, self._base = (
-            Watch(wanted.plan, list(wanted.controls)),
-            wanted.place,
-            0,
-        )
+        self._watch = Watch(wanted.plan, list(wanted.controls))
+        self._place, self._base = wanted.place, 0
         # What was sent of another place is not waited for.
         self._answered, self._reduced = self._revision, 0
         return True
