@@ -47,16 +47,21 @@ class CloseGuard(QtCore.QObject):  # type: ignore[misc]
 
     def _wait(self, seconds: float) -> None:
         self.is_waiting = True
-        loop = QtCore.QEventLoop()
-        QtCore.QTimer.singleShot(int(seconds * 1000) + 1, loop.quit)
-        run = getattr(loop, "exec", None) or loop.exec_
         try:
-            run(QtCore.QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+            let_krita_catch_up(seconds)
         finally:
             self.is_waiting = False
 
 
 close_guard = CloseGuard()
+
+
+def let_krita_catch_up(seconds: float) -> None:
+    """Let Krita do for so long what it has put off. What the painter does meanwhile waits, and is not lost."""
+    loop = QtCore.QEventLoop()
+    QtCore.QTimer.singleShot(int(seconds * 1000) + 1, loop.quit)
+    run = getattr(loop, "exec", None) or loop.exec_
+    run(QtCore.QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
 
 def in_dialog() -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from krita import Krita
 
-from .closing import close_guard, in_dialog
+from .closing import close_guard, in_dialog, let_krita_catch_up
 from .document import SRGB, active_document
 from .history import Entry
 from .painting import Painting
@@ -21,6 +21,9 @@ IDLE_POLL_SECONDS = 0.1
 REST_SECONDS = 0.5
 """So long nothing has been painted before a document is opened: Krita takes 0.2 s for a small one, 2 s for the largest
 (measured with 5.1.5)."""
+
+SETTLED_SECONDS = 0.1
+"""How long Krita gets until its dockers know of a new document; 1 ms was enough on an idle machine."""
 
 _RESOLUTION = 300.0
 """Pixels per inch, as of Krita's own new documents."""
@@ -89,6 +92,8 @@ def _open_behind(window: Any, document: Any) -> None:
     areas = window.qwindow().centralWidget().findChildren(QtWidgets.QMdiArea)
     before = [(area, area.activeSubWindow()) for area in areas]
     window.addView(document)
+    # Without this the layers docker would show the layers of the new one below the other's picture (5.1.5).
+    let_krita_catch_up(SETTLED_SECONDS)
     for area, sub_window in before:
         if sub_window is not None:
             area.setActiveSubWindow(sub_window)

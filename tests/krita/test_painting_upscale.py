@@ -20,6 +20,11 @@ from tests.krita.harness import (
 from tests.krita.harness.docker import PATIENCE
 
 WIDTH, HEIGHT = 160, 120
+
+_LAYERS_SHOWN = """\
+layers = next(d for d in Krita.instance().dockers() if d.objectName() == 'KisLayerBox')
+models = [view.model() for view in layers.findChildren(QtWidgets.QTreeView)]
+[model.index(0, 0).data() for model in models if model is not None]"""
 LEFT, RIGHT = (120, 170, 220, 255), (70, 120, 60, 255)
 
 
@@ -77,6 +82,7 @@ def test_the_canvas_becomes_a_larger_document(studio: Studio) -> None:
         larger = larger_document(docker)
 
     assert document.is_on_screen(), "it opens behind the one that is painted on"
+    assert studio.krita.evaluate(_LAYERS_SHOWN) == ["Background"]
     assert before.is_restored() and document.next_undo() == undo
     assert docker.results() == results, "what is a document waits nowhere else"
     facts = larger.facts()
