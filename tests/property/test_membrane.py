@@ -97,6 +97,16 @@ def test_a_thin_part_of_a_wide_selection_has_no_step_in_it() -> None:
     assert along.diff().abs().max() < 0.1
 
 
+def test_details_outside_leave_no_marks_inside() -> None:
+    """Grain beyond the border is no shift of colours: what is added is smooth."""
+    flat = torch.full((1, 3, SIDE, SIDE), 0.5)
+    added = meet(flat, random_picture(4), disc(30), ALL_KNOWN, False)[0] - 0.5
+    depth = distances(30)
+    both = (depth[:, 1:] > 1) & (depth[:, :-1] > 1)
+    assert added.diff(dim=-1)[:, both].abs().max() < 0.04
+    assert added.abs().max() < 0.25
+
+
 def test_new_content_does_not_depend_on_what_was_inside() -> None:
     painted, selected = random_picture(0), disc(30)
     pictures = [

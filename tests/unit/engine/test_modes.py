@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from bridge.engine import run
+from bridge.engine.mask import GROW
 from bridge.engine.pipeline import Engine
+from bridge.engine.sample import sample
 from bridge.engine.types import Job, Painting, Snapshot
 from bridge.errors import BridgeError, Code
+from bridge.models.loaded import LoadedModel, Resolution
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode, Prefill
@@ -30,12 +36,16 @@ def picture(inside: int) -> np.ndarray:
 
 
 def paint(
-    mode: Mode | None, strength: float, image: np.ndarray | None, masked: bool = True
+    mode: Mode | None,
+    strength: float,
+    image: np.ndarray | None,
+    masked: bool = True,
+    model: LoadedModel | None = None,
 ) -> Painting:
     engine = Engine(
         {"embedded": preset("embedded")},
         device="cpu",
-        load=lambda *_: fake_model(lambda given, call: torch.tanh(given)),
+        load=lambda *_: model or fake_model(lambda given, call: torch.tanh(given)),
     )
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[BOX] = 255
@@ -43,6 +53,82 @@ def paint(
     bounds = Bounds(0, 0, SIDE, SIDE)
     snapshot = Snapshot(Extent(SIDE, SIDE), bounds, image, mask if masked else None)
     return engine.paint(Job(request, snapshot), on_step=lambda _: None, is_cancelled=lambda: False)
+
+
+def test_a_model_trained_to_inpaint_sees_a_hole_and_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is given the picture without what is replaced, and nothing is put back between its steps."""
+    model = fake_model(lambda given, call: torch.tanh(given[:, :192] + given[:, 193:]))
+    model.unet.config.in_channels = 9
+    kept: list[object] = []
+
+    def sampling(*given: Any) -> torch.Tensor:
+        kept.append(given[5])
+        return sample(*given)
+
+    monkeypatch.setattr(run, "sample", sampling)
+    one, two, other = (
+        paint(Mode.FILL, 1.0, image, model=model)
+        for image in (picture(1), picture(2), 255 - picture(1))
+    )
+    assert np.array_equal(inner(one), inner(two))
+    assert not np.array_equal(inner(one), inner(other))
+    assert kept == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "strength", "expected"),
+    [
+        (Mode.REFINE, 0.4, [True]),
+        (Mode.REFINE, 1.0, [False]),  # nothing is to be left of what was there
+        (Mode.FILL, 1.0, [False]),
+        (Mode.ADD, 0.9, [False]),
+        (Mode.VARIATION, 0.6, [False]),
+        (Mode.REMOVE, 0.6, [False]),
+        (Mode.REPLACE_BACKGROUND, 1.0, []),  # beyond the border is the subject
+    ],
+)
+def test_colours_meet_at_the_border_as_the_mode_says(
+    mode: Mode, strength: float, expected: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether what is just inside the border is looked at too."""
+    looked: list[bool] = []
+
+    def listening(painted: torch.Tensor, *given: Any) -> torch.Tensor:
+        looked.append(given[3])
+        return painted
+
+    monkeypatch.setattr(run, "meet", listening)
+    paint(mode, strength, picture(1))
+    assert looked == expected
+
+
+@pytest.mark.parametrize("resolution", [None, Resolution(2 * SIDE, 1 << 30)])
+def test_only_what_the_selection_cannot_have_reached_is_a_witness_of_colours(
+    resolution: Resolution | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a latent beside a painted one, which a decoder lets it show in, nor pixels that resampling mixes."""
+    seen: list[torch.Tensor] = []
+
+    def witnessing(painted: torch.Tensor, _: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        seen.append(weights)
+        return painted
+
+    def meeting(painted: torch.Tensor, *given: Any) -> torch.Tensor:
+        seen.append(torch.tensor(given[4]))
+        return painted
+
+    monkeypatch.setattr(run, "match", witnessing)
+    monkeypatch.setattr(run, "meet", meeting)
+    model = fake_model(lambda given, call: torch.tanh(given), resolution=resolution)
+    paint(Mode.REFINE, 0.4, picture(1), model=model)
+    weights, spread = seen
+    scale = weights.shape[-1] // SIDE
+    near = slice(32 * scale - GROW - 8, 64 * scale + GROW + 8)
+    assert not weights[..., near, near].any()
+    assert weights[..., 0, :].all()
+    assert spread >= (0 if scale == 1 else 2 * scale)
 
 
 def inner(painting: Painting) -> np.ndarray:
