@@ -6,13 +6,17 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel
 
-from bridge.engine.control import Guide, Hint, make_residuals
+from bridge.engine.control import Guide, Hint, hint, make_residuals
+from bridge.engine.plan import make_plan
 from bridge.models.control import ControlNet, in_parts
+from bridge.models.loaded import Resolution
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind
+from krita_plugin.krita_bridge.wire.geometry import Bounds
 from tests.tiny_models import WIDTH, make_tiny_controlnet
 
 
@@ -29,9 +33,9 @@ def test_a_map_is_embedded_once_and_to_the_same_bits(net: Any, batch: int) -> No
     calls: list[object] = []
     own.embed.register_forward_hook(lambda *_: calls.append(None))
     torch.manual_seed(0)
-    hint = Hint(Guide(Control(ControlKind.DEPTH, strength=0.7), own), torch.rand(1, 3, 64, 64))
+    shown = Hint(Guide(Control(ControlKind.DEPTH, strength=0.7), own), torch.rand(1, 3, 64, 64))
     tokens = torch.randn(batch, 77, WIDTH)
-    residuals = make_residuals([hint], steps, tokens, None)
+    residuals = make_residuals([shown], steps, tokens, None)
     with torch.inference_mode():
         for index in range(steps):
             given, timestep = torch.randn(batch, 4, 8, 8), torch.tensor(900.0 - index)
@@ -40,7 +44,7 @@ def test_a_map_is_embedded_once_and_to_the_same_bits(net: Any, batch: int) -> No
                 given,
                 timestep,
                 encoder_hidden_states=tokens,
-                controlnet_cond=hint.picture.expand(batch, -1, -1, -1),
+                controlnet_cond=shown.picture.expand(batch, -1, -1, -1),
                 conditioning_scale=0.7,
                 return_dict=False,
             )
@@ -54,7 +58,22 @@ def test_what_is_never_heard_is_never_embedded(net: Any) -> None:
     own = ControlNet(*in_parts(net), "", "")
     own.embed.register_forward_hook(lambda *_: pytest.fail("it was embedded"))
     control = Control(ControlKind.DEPTH, start=0.4, end=0.6)
-    hint = Hint(Guide(control, own), torch.rand(1, 3, 64, 64))
-    residuals = make_residuals([hint], 2, torch.zeros(1, 77, WIDTH), None)
+    shown = Hint(Guide(control, own), torch.rand(1, 3, 64, 64))
+    residuals = make_residuals([shown], 2, torch.zeros(1, 77, WIDTH), None)
     for index in range(2):
         assert residuals(torch.zeros(1, 4, 8, 8), torch.tensor(1.0), index) == {}
+
+
+def test_only_of_the_whole_map_is_it_known_what_it_is(net: Any) -> None:
+    own = ControlNet(*in_parts(net), "", "")
+    area = Bounds(0, 0, 64, 64)
+    plan = make_plan(area, area, Resolution(64, 64 * 64), 8)
+    whole, part = np.zeros((64, 64, 4), np.uint8), np.full((64, 64, 4), 255, np.uint8)
+    guide = Guide(Control(ControlKind.DEPTH), own, (whole, "sha256"))
+    known, other = hint(guide, whole, plan), hint(guide, part, plan)
+    assert known.key is not None and other.key is None
+    with torch.inference_mode():
+        embedded = known.embedded(1)
+        assert known.embedded(1) is embedded
+        assert not torch.equal(other.embedded(1), embedded)
+    assert len(own.kept) == 1

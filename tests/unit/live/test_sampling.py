@@ -60,7 +60,7 @@ def test_without_a_table_there_are_fewer_steps_and_one_pass_and_the_rest_stays(
 ) -> None:
     preset = read(tmp_path, PRESET)
     found = settings_of(preset, PaintRequest("a lake"))
-    assert (found.steps, found.detail) == (LIVE.steps, 0.0)
+    assert (found.steps, found.detail, found.draft) == (LIVE.steps, 0.0, True)
     assert (found.guidance, found.scheduler) == (7.0, "ddim")
     assert found.positive.text == "a lake, oil"
 

@@ -4,6 +4,7 @@ nothing depends on there being one. No graph of a real GPU was ever recorded by 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 
 from bridge.engine import held as held_module
 from bridge.engine.held import Held
@@ -19,6 +21,7 @@ from bridge.engine.request import resolve
 from bridge.engine.types import Job, Snapshot
 from bridge.models.device import memory_format, recorder
 from bridge.models.graphed import _KEPT, _OFTEN, CudaRecorder, Graphed
+from bridge.models.parts import TinyVae
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from tests.fake_models import preset, tiny_model
@@ -243,10 +246,15 @@ def test_a_unet_that_something_hooks_into_is_not_replayed(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(held_module, "recorder", lambda device: stand_in)
-    made, model = preset("embedded"), tiny_model("sd15")
+    network = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4
+    )
+    model = replace(tiny_model("sd15"), tiny_vae=TinyVae(network, "tiny", "0" * 64))
+    made = preset("embedded")
     held = Held(made.model, model, tmp_path)
     area = Bounds(0, 0, 64, 64)
     settings = resolve(Job(PaintRequest(prompt, draft=True), Snapshot(area.extent, area)), made)
-    unet = held.painter(settings, is_shown_pictures).unet
-    assert isinstance(unet, Graphed) == (prompt == "a" and not is_shown_pictures)
-    assert isinstance(unet, Graphed) or unet is model.unet
+    painter = held.painter(settings, is_shown_pictures)
+    assert isinstance(painter.unet, Graphed) == (prompt == "a" and not is_shown_pictures)
+    assert isinstance(painter.unet, Graphed) or painter.unet is model.unet
+    assert painter.vae is network, "a draft is one all the same"
