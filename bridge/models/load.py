@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,8 +24,17 @@ from bridge.models.loaded import LoadedModel, SwappedVae
 from bridge.models.parts import OnPart, Parts, is_out_of_memory
 from bridge.models.preview import TinyDecoder, fit_linear_decoder
 from bridge.models.vae import with_tiny_vae, with_vae
-from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, ModelSource
+from bridge.presets import (
+    EmbeddedModel,
+    HubModel,
+    ModelFile,
+    ModelFolder,
+    ModelSource,
+    PartFolder,
+)
 from krita_plugin.krita_bridge.wire import runfile
+
+log = logging.getLogger(__name__)
 
 OnProgress = Callable[[float, str], None]
 """Called with the share done, 0 to 1, and a sentence for the painter."""
@@ -65,7 +75,7 @@ def load(
             parts = with_vae(parts, source.vae, target, number_format)
             swapped = SwappedVae(source.vae.stem, cache.sha256(source.vae, lambda _: None))
         if source.tiny_vae is not None:
-            parts = with_tiny_vae(parts, source.tiny_vae, target, number_format, report)
+            parts = _with_tiny_vae(parts, source.tiny_vae, target, number_format, report)
         loaded = _assemble(source.label, sha256, parts, target, number_format, swapped)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -77,6 +87,23 @@ def load(
         ) from error
     report(1.0, f"{source.label} is loaded.")
     return loaded
+
+
+def _with_tiny_vae(
+    parts: Parts,
+    source: PartFolder,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: OnProgress,
+) -> Parts:
+    """One of the hub that is not to be had is done without: what is at hand paints offline."""
+    try:
+        return with_tiny_vae(parts, source, device, dtype, report)
+    except BridgeError as error:
+        if error.code is not Code.MODEL_MISSING or not isinstance(source, HubModel):
+            raise
+        log.warning("without its tiny VAE: %s", error)
+        return parts
 
 
 def _sparing(on_progress: OnProgress) -> OnProgress:
@@ -94,9 +121,9 @@ def _sparing(on_progress: OnProgress) -> OnProgress:
 
 def _quiet() -> None:
     """No bars and no warnings of the libraries: what matters of them is an error of ours."""
-    for logging in (diffusers_logging, transformers_logging):
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
 
 
 def _folder(

@@ -12,10 +12,11 @@ from diffusers import AutoencoderTiny
 
 from bridge.engine.pipeline import Engine
 from bridge.engine.types import Job, Painting, Snapshot
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Code
+from bridge.models import hub
 from bridge.models.load import load
 from bridge.models.loaded import LoadedModel
-from bridge.presets import ModelFolder, read_preset
+from bridge.presets import HubModel, ModelFolder, read_preset
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest, WeightsKind
 from tests.fake_models import preset, tiny_folder
@@ -110,3 +111,18 @@ folder = "taesd"
     path.write_text(text + 'file = "x"\n')
     with pytest.raises(BridgeError, match="tiny_vae"):
         read_preset(path)
+
+
+def test_one_that_the_hub_does_not_give_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> Path:
+        raise BridgeError(Code.MODEL_MISSING, "The hub cannot be reached.")
+
+    monkeypatch.setattr(hub, "fetch_part", unreachable)
+    source = ModelFolder(tiny_folder("sd15"), tiny_vae=HubModel(repository="a/tiny"))
+    assert load(source, "cpu").tiny_vae is None
+
+
+def test_a_folder_that_is_not_there_is_a_mistake_in_the_preset(tmp_path: Path) -> None:
+    with pytest.raises(BridgeError) as raised:
+        loaded(tmp_path / "nothing")
+    assert raised.value.code is Code.MODEL_MISSING
