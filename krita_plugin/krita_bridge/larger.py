@@ -43,12 +43,13 @@ def open_larger(entry: Entry, painting: Painting) -> Task:
     if painting.history.get(entry.job) is None:
         return  # it was asked for twice, or discarded meanwhile
     name = layer_name(entry.facts.prompt.strip() or tr("Larger picture"), entry.facts.seed)
-    size = entry.bounds.extent
-    document = Krita.instance().createDocument(
-        size.width, size.height, name, "RGBA", "U8", SRGB, _RESOLUTION
-    )
-    window = _window()
-    if document is None or window is None:
+    size, window = entry.bounds.extent, _window()
+    document = None
+    if window is not None:
+        document = Krita.instance().createDocument(
+            size.width, size.height, name, "RGBA", "U8", SRGB, _RESOLUTION
+        )
+    if document is None:
         painting.kept(
             entry.job,
             tr("Krita could not open the larger picture; it waits below. Click it to try again."),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import threading
 from pathlib import Path
 from typing import List
@@ -44,7 +46,7 @@ def save_png(entry: Entry, path: Path, painting: Painting) -> Task:
 
 
 def _png(entry: Entry) -> bytes:
-    """The result alone, transparent where nothing was selected."""
+    """The result alone, transparent where nothing was selected. Raises OSError; Qt gives no reason but want of memory."""
     size = entry.bounds
     pixels = sip.voidptr(memoryview(entry.image))
     picture = QtGui.QImage(
@@ -53,7 +55,8 @@ def _png(entry: Entry) -> bytes:
     data = QtCore.QByteArray()
     buffer = QtCore.QBuffer(data)
     buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
-    picture.save(buffer, "PNG")
+    if not picture.save(buffer, "PNG"):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     facts = entry.facts
     label = LABELS.get(facts.scheduler, facts.scheduler)
     return add_texts(bytes(data), texts(facts, label, entry.canvas, entry.bounds))
