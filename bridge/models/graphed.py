@@ -80,7 +80,7 @@ class Graphed:
         self._recorder = recorder
         self._graphs: OrderedDict[str, _Graph] = OrderedDict()
         self._calls: Counter[str] = Counter()
-        self._wanted: dict[str, Any] = {}
+        self._wanted: tuple[str, Any] | None = None
         self._refused: set[str] = set()
 
     def __call__(self, *args: Any, **options: Any) -> tuple[torch.Tensor]:
@@ -100,17 +100,19 @@ class Graphed:
 
     def record(self) -> None:
         """Record what is worth it; what cannot be recorded goes on as before. Takes as long as a few calls."""
-        while self._wanted:
-            key, (args, options) = self._wanted.popitem()
-            try:
-                result, replay = self._recorder(partial(self._result, args, options))
-            except Exception:
-                log.exception("a network could not be recorded: these shapes run without a graph")
-                self._refused.add(key)
-                continue
-            self._graphs[key] = _Graph(_tensors((args, options)), result, replay)
-            if len(self._graphs) > _KEPT:
-                self._graphs.popitem(last=False)
+        if self._wanted is None:
+            return
+        key, (args, options) = self._wanted
+        self._wanted = None
+        try:
+            result, replay = self._recorder(partial(self._result, args, options))
+        except Exception:
+            log.exception("a network could not be recorded: these shapes run without a graph")
+            self._refused.add(key)
+            return
+        self._graphs[key] = _Graph(_tensors((args, options)), result, replay)
+        if len(self._graphs) > _KEPT:
+            self._graphs.popitem(last=False)
 
     def _eagerly(self, args: Any, options: Any) -> tuple[torch.Tensor]:
         result: tuple[torch.Tensor] = self._network(*args, **options)
@@ -125,9 +127,8 @@ class Graphed:
         self._calls[key] += 1
         if self._calls[key] >= _OFTEN and key not in self._refused:
             del self._calls[key]
-            self._wanted = {
-                key: _map(given, torch.zeros_like)
-            }  # the newest shapes are those that are painted
+            # The newest shapes alone: they are those that are painted.
+            self._wanted = key, _map(given, torch.zeros_like)
 
 
 def _replayed(graph: _Graph, tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -117,9 +117,7 @@ def test_shapes_that_came_once_are_not_recorded(graphed: Graphed, stand_in: Stan
     assert stand_in.recorded == 0
 
 
-def test_of_several_shapes_the_newest_is_recorded_first(
-    graphed: Graphed, stand_in: StandIn
-) -> None:
+def test_of_several_shapes_the_newest_is_recorded(graphed: Graphed, stand_in: StandIn) -> None:
     often(graphed, side=4)
     often(graphed, side=8)
     graphed.record()
