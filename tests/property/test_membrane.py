@@ -129,6 +129,17 @@ def test_what_is_not_known_says_nothing() -> None:
     assert torch.equal(one, two)
 
 
+def test_what_resampling_has_mixed_says_nothing() -> None:
+    """The pixels just beyond the border, when the picture was scaled: what was selected shows in them."""
+    painted, selected = random_picture(0), disc(30)
+    mixed = ((distances(30) <= 0) & (distances(30) > -2.5)).float()
+    pictures = [torch.where(mixed > 0, random_picture(seed), random_picture(9)) for seed in (1, 2)]
+    one, two = (meet(painted, each, selected, ALL_KNOWN, False, spread=3) for each in pictures)
+    assert torch.equal(one, two)
+    assert not torch.equal(*(meet(painted, each, selected, ALL_KNOWN, False) for each in pictures))
+    assert not torch.equal(one, painted)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_without_a_border_nothing_changes(value: float) -> None:
     painted = random_picture(0)

@@ -25,6 +25,7 @@ from tests.quality.seams import CORRECTIONS, OBEYS, Measured, continued, median
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/quality.md"
 TESTS = "tests/"
+DTYPES = ("float64", "float32")
 
 
 class Collector:
@@ -74,9 +75,6 @@ def parity(found: Collector) -> Iterable[Sequence[str]]:
         double, single = (found.figures(f"parity torch.{name}", test) for name in DTYPES)
         worst = [written(max(values)) if values else "-" for values in (double, single)]
         yield pipeline, str(len(double) + len(single)), *worst, link(test)
-
-
-DTYPES = ("float64", "float32")
 
 
 def seams(found: Measured) -> Iterable[Sequence[str]]:
