@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.krita.conftest import Studio
 from tests.krita.harness import Before, Document, layers_of
@@ -75,6 +76,21 @@ def test_removing_a_thing_needs_no_prompt(studio: Studio) -> None:
     assert not layers_of(document, "a red ball")
     before.assert_only_selected_pixels_changed()
     assert redness_of(document.flattened(), before.selection) < 0.2 * redness
+    before.assert_one_undo_restores_and_redo_repeats()
+
+
+@pytest.mark.parametrize("mode", ["Replace background", "Variation"])
+def test_other_modes_are_chosen_from_the_menu(studio: Studio, mode: str) -> None:
+    docker = studio.docker
+    document = scene(studio)
+    docker.wait_for_mode("Refine")  # it has seen that there is no selection
+    document.select_exactly(0, 0, WIDTH, HEIGHT // 2)
+    docker.wait_for_mode("Fill")
+    docker.choose_mode(mode)
+    before = Before.of(document)
+    docker.paint(document, "a red sky")
+    assert docker.mode() == mode
+    before.assert_only_selected_pixels_changed()
     before.assert_one_undo_restores_and_redo_repeats()
 
 
