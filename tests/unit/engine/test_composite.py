@@ -94,6 +94,7 @@ def test_the_layer_of_strength_zero_changes_nothing() -> None:
     layer = compositor(image, mask).unchanged()
     box = TARGET.relative_to(SOURCE)
     assert layer.any()
+    assert not layer[layer[..., 3] == 0].any()
     assert np.array_equal(laid_over(layer, box, image), image)
 
 
