@@ -122,12 +122,15 @@ def test_only_what_the_selection_cannot_have_reached_is_a_witness_of_colours(
     monkeypatch.setattr(run, "match", witnessing)
     monkeypatch.setattr(run, "meet", meeting)
     model = fake_model(lambda given, call: torch.tanh(given), resolution=resolution)
-    paint(Mode.REFINE, 0.4, picture(1), model=model)
+    image = picture(1)
+    image[:8, :, 3] = 0
+    paint(Mode.REFINE, 0.4, image, model=model)
     weights, spread = seen
     scale = weights.shape[-1] // SIDE
     near = slice(32 * scale - GROW - 8, 64 * scale + GROW + 8)
     assert not weights[..., near, near].any()
-    assert weights[..., 0, :].all()
+    assert not weights[..., : 7 * scale, :].any(), "nothing is painted there"
+    assert weights[..., 9 * scale, :].all() and weights[..., -1, :].all()
     assert spread >= (0 if scale == 1 else 2 * scale)
 
 
