@@ -1,8 +1,9 @@
 """How long a real Krita's UI thread is away while a picture is generated, and while nothing happens; and the same while
 the painter draws strokes, without live painting and with it.
 
-A timer in Krita wants to fire every 5 ms; a gap is the time between two of its ticks. The whole canvas is selected, so
-that image, mask, previews and result are all of the canvas's size. The four take turns (A B C D A B C D).
+A timer in Krita wants to fire every 5 ms; a gap is the time between two of its ticks, less the time for which the thread
+waited for a processor that others had. The whole canvas is selected, so that image, mask, previews and result are all
+of the canvas's size. The four take turns (A B C D A B C D).
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _gaps_drawing(krita: Krita, document: Document) -> list[float]:
     krita.agent.call("set_brush", "b) Basic-5", side / 40, [40, 90, 180])
     krita.agent.call("take_tool", "KritaShape/KisToolBrush")
     across = np.linspace(0.1 * side, 0.9 * side, 24)
-    with krita.ui_gaps() as gaps:
+    with krita.ui_gaps(own=True) as gaps:
         for number in range(STROKES):
             y = (0.1 + 0.8 * number / STROKES) * side
             document.drag([(x, y) for x in across])
@@ -80,7 +81,7 @@ def _gaps_drawing(krita: Krita, document: Document) -> list[float]:
 
 def _gaps_idle(krita: Krita, docker: BridgeDocker) -> list[float]:
     until = time.monotonic() + IDLE_SECONDS
-    with krita.ui_gaps() as gaps:
+    with krita.ui_gaps(own=True) as gaps:
         while time.monotonic() < until:
             docker.is_busy()
             time.sleep(POLL)
@@ -89,7 +90,7 @@ def _gaps_idle(krita: Krita, docker: BridgeDocker) -> list[float]:
 
 def _gaps_generating(krita: Krita, docker: BridgeDocker, document: Document) -> list[float]:
     before = docker.results()
-    with krita.ui_gaps() as gaps:
+    with krita.ui_gaps(own=True) as gaps:
         docker.generate()
         krita.wait_until(lambda: docker.results() > before, PATIENCE, every=POLL)
         krita.wait_until(lambda: not docker.is_busy(), PATIENCE, every=POLL)
