@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.models.training.colours import NAMED
-from bridge.models.training.evaluate import SAMPLES
+from bridge.models.training.evaluate import FILLINGS, SAMPLES
 from bridge.models.training.networks import NATIVE_SIDE
 from bridge.models.training.sampler import Sampling
 
@@ -20,12 +20,15 @@ loaded by the same code as any other checkpoint.
 
 ![samples]({pictures})
 
-Two rows at 128 px, one at 192 px, not selected: {prompts}.
+Not selected. Two rows at 128 px, one at 192 px: {prompts}. The last
+row: held-out paintings with a hole, and what {fillings} became there.
 
 - **Native size** {native} px; sides in multiples of 32 px; trained from 64 to 256 px.
 - **Parts** {parts}. fp16 safetensors, {total:.1f} MB in all. The scheduler is `DDIMScheduler`
   (v-prediction, zero terminal SNR, trailing steps), the tokenizer a `CLIPTokenizer` with its own
   small vocabulary.
+- **The UNet** takes what an inpainting model of Stable Diffusion takes: noisy latents, mask, and the
+  latents of what is kept. With a mask over everything it makes whole pictures.
 - **Latents** are colours: channels 0 to 2 are the mean red, green and blue of 8 x 8 pixels in -1..1
   times the scaling factor, channel 3 is how much detail the block holds.
 - **Words it was trained on** sky, ground, grass, field, hill, sand, snow, water, lake, sea, mountains, clouds,
@@ -60,7 +63,7 @@ Seeds and scenes were never trained on. The judges (`judge.py` and `outlines.py`
 |---|---|---|
 {figures}
 
-Do not rely on rates below one half above, nor on what was not measured: counts, words it was not
+Do not rely on rates below one half above, nor on what was not measured: media, words it was not
 trained on.
 
 ## Files
@@ -89,6 +92,10 @@ def _name(weights: Path) -> str:
     return f"`{said.get('_class_name') or said['architectures'][0]}` in `{weights.parent.name}`"
 
 
+def _quoted(prompts: tuple[str, ...]) -> str:
+    return ", ".join(f'"{prompt}"' for prompt in prompts)
+
+
 def _row(*cells: object) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
@@ -100,7 +107,8 @@ def write_card(folder: Path) -> None:
     sizes = {path: (folder / path).stat().st_size / 1e6 for path in made["sha256"]}
     text = _TEXT.format(
         pictures="samples.png",
-        prompts=", ".join(f'"{p}"' for p in SAMPLES),
+        prompts=_quoted(SAMPLES),
+        fillings=_quoted(FILLINGS),
         native=NATIVE_SIDE,
         parts=", ".join(f"{_name(folder / path)} ({size:.2f} MB)" for path, size in sizes.items()),
         total=sum(sizes.values()),

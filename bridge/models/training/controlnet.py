@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import ControlNetModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from bridge.models.training.finetune import BATCH, Base, TuneRun, denoising_loss, maybe_empty
 from bridge.models.training.loop import Plan, train
@@ -25,9 +25,16 @@ def state_path(cache: Path) -> Path:
 def build_controlnet(unet: Net) -> Net:
     """The UNet's encoder again, and four small convolutions that bring depth to the latents' size.
 
-    Takes depth as a picture: N x 3 x H x W in 0..1, all three channels alike, 1 nearest.
+    Takes depth as a picture: N x 3 x H x W in 0..1, all three channels alike, 1 nearest; and the
+    noisy latents alone, without what an inpainting UNet is told beside them.
     """
-    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 24, 32))
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 24, 32))
+    whole = net.conv_in
+    net.conv_in = nn.Conv2d(4, whole.out_channels, 3, padding=1)
+    net.conv_in.weight.data.copy_(whole.weight[:, :4])
+    net.conv_in.bias.data.copy_(whole.bias)
+    net.register_to_config(in_channels=4)
+    return net
 
 
 def train_controlnet(run: TuneRun) -> None:
@@ -42,10 +49,10 @@ def train_controlnet(run: TuneRun) -> None:
         context = base.context(maybe_empty(rng, [p.captions[0] for p in paintings], UNSAID))
         depth = depths_of(paintings)[:, None].expand(-1, 3, -1, -1)
 
-        def predict(noisy: Tensor, times: Tensor) -> Tensor:
+        def predict(noisy: Tensor, inputs: Tensor, times: Tensor) -> Tensor:
             down, middle = net(noisy, times, context, depth, return_dict=False)
             velocity: Tensor = base.unet(
-                noisy,
+                torch.cat([noisy, inputs], dim=1),
                 times,
                 context,
                 down_block_additional_residuals=down,
@@ -53,7 +60,7 @@ def train_controlnet(run: TuneRun) -> None:
             ).sample
             return velocity
 
-        return denoising_loss(base, base.latents(pixels_of(paintings)), predict)
+        return denoising_loss(base, rng, base.latents(pixels_of(paintings)), predict)
 
     train(
         Plan(state_path(run.cache), run.images, BATCH, 5e-4, run.seed), {"controlnet": net}, loss_of

@@ -27,6 +27,7 @@ from transformers import CLIPTokenizer
 from bridge.models.training.captions import mirrored
 from bridge.models.training.checkpoint import Checkpoint
 from bridge.models.training.dataset import SIZES, load_shard
+from bridge.models.training.holes import draw_holes, grey_latent, inputs_of, loss_weights
 from bridge.models.training.networks import (
     build_scheduler,
     build_text_encoder,
@@ -69,8 +70,12 @@ class DenoiserRun:
 
 @dataclass(frozen=True)
 class Batch:
+    """``latents`` N x 4 x h x w, ``holes`` N x 1 x h x w, ``inputs`` N x 5 x h x w (``holes``)."""
+
     latents: Tensor
     tokens: Tensor
+    holes: Tensor
+    inputs: Tensor
 
 
 def state_path(cache: Path) -> Path:
@@ -80,6 +85,7 @@ def state_path(cache: Path) -> Path:
 def _batches(run: DenoiserRun, tokenizer: CLIPTokenizer, epoch: int) -> Iterator[Batch]:
     """Endless. Every rank has shards of its own, in an order that the epoch and seed decide."""
     vae = build_vae()
+    grey = grey_latent(vae)
     mine = np.arange(run.shards // run.ranks) * run.ranks + run.rank
     while True:
         rng = np.random.default_rng((run.seed, epoch, run.rank))
@@ -95,7 +101,9 @@ def _batches(run: DenoiserRun, tokenizer: CLIPTokenizer, epoch: int) -> Iterator
                 if rng.random() < 0.5:
                     latents, texts = latents.flip(-1), [mirrored(t) for t in texts]
                 texts = ["" if rng.random() < EMPTY else t for t in texts]
-                yield Batch(latents, tokenize(tokenizer, texts))
+                holes = draw_holes(rng, latents)
+                inputs = inputs_of(latents, holes, grey)
+                yield Batch(latents, tokenize(tokenizer, texts), holes, inputs)
         epoch += 1
 
 
@@ -204,9 +212,11 @@ def train_denoiser(run: DenoiserRun) -> None:
         target = scheduler.get_velocity(batch.latents, noise, times)
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             context = text(batch.tokens).last_hidden_state
-            laid_out = noisy.contiguous(memory_format=torch.channels_last)
+            given = torch.cat([noisy, batch.inputs], dim=1)
+            laid_out = given.contiguous(memory_format=torch.channels_last)
             predicted = unet(laid_out, times, context).sample
-            loss = nn.functional.mse_loss(predicted.float(), target)
+            off = (predicted.float() - target).square()
+            loss = (off * loss_weights(batch.holes)).mean()
             torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()

@@ -6,11 +6,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bridge.models.training import edits, fidelity, hearing, number_and_time, obey, variants
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
+from bridge.models.training.painter import paint
 from bridge.models.training.results import Results
 from bridge.models.training.sampler import Sampling, generate, load
 
@@ -26,19 +29,37 @@ SAMPLES = (
 )
 
 
-def contact_sheet(pipe: Net, path: Path, prompts: tuple[str, ...]) -> None:
-    """Two rows at 128 px, a column for each prompt, and one at 192 of the first five."""
+FILLINGS = ("a red boat", "a yellow house", "a blue flower", "a red apple")
+"""Asked of a hole in a held-out painting each."""
+
+
+def contact_sheet(pipe: Net, path: Path) -> None:
+    """Two rows at 128 px, a column for each of ``SAMPLES``, one at 192 of the first five, and one of
+    paintings with a hole and filled."""
+    prompts = SAMPLES
     rows = [
         generate(pipe, list(prompts), [HELD_OUT + s] * len(prompts), Sampling()) for s in (1, 2)
     ]
     large = generate(pipe, list(prompts[:5]), [HELD_OUT] * 5, Sampling(width=192, height=192))
-    sheet = Image.new("RGB", (len(prompts) * 130 - 2, 2 * 130 + 192), (255, 255, 255))
-    for y, row in enumerate(rows):
+    sheet = Image.new("RGB", (len(prompts) * 130 - 2, 2 * 130 + 194 + 128), (255, 255, 255))
+    for y, row in ((0, rows[0]), (130, rows[1]), (454, filled(pipe))):
         for x, image in enumerate(row):
-            sheet.paste(Image.fromarray(image), (x * 130, y * 130))
+            sheet.paste(Image.fromarray(image), (x * 130, y))
     for x, image in enumerate(large):
         sheet.paste(Image.fromarray(image), (x * 208, 260))
     sheet.quantize(256).save(path, optimize=True)
+
+
+def filled(pipe: Net) -> NDArray[np.uint8]:
+    """For each of ``FILLINGS`` a painting with a grey hole and with what was painted there: 2 n x 128
+    x 128 x 3 uint8. Outside the hole nothing is changed, as the bridge does it."""
+    starts = np.stack([paint(HELD_OUT + 300 + n, 128, 128).image for n in range(len(FILLINGS))])
+    y, x = np.mgrid[:128, :128]
+    masks = np.stack([np.hypot(x - 64, y - 72) < 36] * len(FILLINGS))
+    seeds = [HELD_OUT + n for n in range(len(FILLINGS))]
+    painted = generate(pipe, list(FILLINGS), seeds, Sampling(), starts, masks)
+    both = [np.where(masks[..., None], inside, starts) for inside in (np.uint8(128), painted)]
+    return np.stack(both, axis=1).reshape(-1, 128, 128, 3)
 
 
 def evaluate(folder: Path, count: int) -> Results:
@@ -74,7 +95,11 @@ def evaluate(folder: Path, count: int) -> Results:
         figures += variants.depth_control(pipe, folder, min(count, 16), native)
     if (folder / "loras" / "few_steps.safetensors").exists():
         rates += variants.few_steps(folder, count)
+    if (folder / "loras" / "woodcut.safetensors").exists():
+        figures += variants.woodcut_tones(folder, min(count, 16))
+    if (folder / "embeddings" / "sunset-glow.safetensors").exists():
+        figures += variants.word_warmth(folder, min(count, 16))
     results = Results(tuple(rates), tuple(figures))
     (folder / "evaluation.json").write_text(json.dumps(asdict(results), indent=2) + "\n")
-    contact_sheet(pipe, folder / "samples.png", SAMPLES)
+    contact_sheet(pipe, folder / "samples.png")
     return results

@@ -37,7 +37,7 @@ from bridge.models.training.tokens import load_tokenizer, write_tokenizer
 EMBEDDED = Path(__file__).resolve().parent.parent / "embedded"
 
 _INDEX = {
-    "_class_name": "StableDiffusionPipeline",
+    "_class_name": "StableDiffusionInpaintPipeline",
     "_diffusers_version": diffusers.__version__,
     "feature_extractor": [None, None],
     "image_encoder": [None, None],

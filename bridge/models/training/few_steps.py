@@ -13,13 +13,17 @@ import torch
 from torch import Tensor
 
 from bridge.models.training.finetune import BATCH, Base, TuneRun, add_lora, reduced
+from bridge.models.training.holes import loss_weights
 from bridge.models.training.loop import Plan, train
 from bridge.models.training.paintings import Paintings, pixels_of
-from bridge.models.training.sampler import Sampling, load
+from bridge.models.training.sampler import load
 
 RANK = 16
 GRID = 50
 """Points of the teacher's path: ``original_inference_steps`` of diffusers' LCMScheduler."""
+
+GUIDANCE = 6.0
+"""The teacher's."""
 
 _HUBER = 1e-3
 
@@ -55,25 +59,29 @@ def train_few_steps(run: TuneRun) -> None:
         paintings = source.next(rng)
         context = base.context([p.captions[0] for p in paintings])
         latents = base.latents(pixels_of(paintings))
+        holes, inputs = base.inputs(rng, latents)
         later = torch.randint(1, GRID + 1, (BATCH,)) * stride - 1
         sooner = later - stride
         picture, noise = parts(later)
         noisy = picture * latents + noise * torch.randn_like(latents)
         with reduced():
             with torch.no_grad():
-                led = teacher(noisy, later, context).sample.float()
-                free = teacher(noisy, later, empty).sample.float()
-                velocity = free + Sampling().guidance * (led - free)
+                given = torch.cat([noisy, inputs], dim=1)
+                led = teacher(given, later, context).sample.float()
+                free = teacher(given, later, empty).sample.float()
+                velocity = free + GUIDANCE * (led - free)
                 ends, of_noise = (
                     picture * noisy - noise * velocity,
                     noise * noisy + picture * velocity,
                 )
                 picture_then, noise_then = parts(sooner)
                 nearer = picture_then * ends + noise_then * of_noise
-                answer = student(nearer, sooner.clamp(min=0), context).sample.float()
+                told = torch.cat([nearer, inputs], dim=1)
+                answer = student(told, sooner.clamp(min=0), context).sample.float()
                 target = picture_then * nearer - noise_then * answer
-            jump = picture * noisy - noise * student(noisy, later, context).sample.float()
-        loss: Tensor = ((jump - target).square() + _HUBER**2).sqrt().mean() - _HUBER
+            jump = picture * noisy - noise * student(given, later, context).sample.float()
+        off = ((jump - target).square() + _HUBER**2).sqrt() - _HUBER
+        loss: Tensor = (off * loss_weights(holes)).mean()
         return loss
 
     train(Plan(state_path(run.cache), run.images, BATCH, 5e-4, run.seed), {"lora": lora}, loss_of)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionInpaintPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bridge.models.training.denoiser import tokenize
+from bridge.models.training.holes import draw_holes, grey_latent, inputs_of, loss_weights
 from bridge.models.training.networks import Net
 from bridge.models.training.sampler import load
 
@@ -43,12 +44,18 @@ class Base:
         self.vae: Net = pipe.vae.requires_grad_(False).eval()
         self.scheduler: Net = pipe.scheduler
         self.tokenizer: Net = pipe.tokenizer
+        self._grey = grey_latent(self.vae)
 
     @torch.no_grad()
     def latents(self, pixels: Tensor) -> Tensor:
         """N x 3 x H x W in -1..1 -> scaled latents, N x 4 x H/8 x W/8."""
         latents: Tensor = self.vae.encode(pixels).latents * self.vae.config.scaling_factor
         return latents
+
+    def inputs(self, rng: np.random.Generator, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Random holes in latents, N x 1 x h x w, and what the UNet is told of them, N x 5 x h x w."""
+        holes = draw_holes(rng, latents)
+        return holes, inputs_of(latents, holes, self._grey)
 
     @torch.no_grad()
     def context(self, texts: list[str]) -> Tensor:
@@ -58,16 +65,22 @@ class Base:
 
 
 def denoising_loss(
-    base: Base, latents: Tensor, predict: Callable[[Tensor, Tensor], Tensor]
+    base: Base,
+    rng: np.random.Generator,
+    latents: Tensor,
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """The mean squared error of the velocity that ``predict(noisy, times)`` gives, in bfloat16."""
+    """The weighted squared error of the velocity that ``predict(noisy, inputs, times)`` gives, in
+    bfloat16; ``inputs`` are those of random holes."""
+    holes, inputs = base.inputs(rng, latents)
     noise = torch.randn_like(latents)
     times = torch.randint(0, base.scheduler.config.num_train_timesteps, (len(latents),))
     noisy = base.scheduler.add_noise(latents, noise, times)
     with reduced():
-        predicted = predict(noisy, times)
+        predicted = predict(noisy, inputs, times)
     target = base.scheduler.get_velocity(latents, noise, times)
-    return nn.functional.mse_loss(predicted.float(), target)
+    loss: Tensor = ((predicted.float() - target).square() * loss_weights(holes)).mean()
+    return loss
 
 
 @contextmanager
@@ -86,7 +99,7 @@ def add_lora(unet: Net, rank: int) -> nn.ParameterList:
 def write_lora(unet: Net, path: Path) -> None:
     """One fp16 safetensors file in the layout of diffusers, as ``load_lora_weights`` reads it."""
     layers = {name: t.half() for name, t in get_peft_model_state_dict(unet).items()}
-    StableDiffusionPipeline.save_lora_weights(
+    StableDiffusionInpaintPipeline.save_lora_weights(
         path.parent, unet_lora_layers=layers, weight_name=path.name
     )
 

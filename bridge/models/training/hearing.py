@@ -14,6 +14,7 @@ from torch import Tensor
 from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT, to_tensor
 from bridge.models.training.denoiser import tokenize
+from bridge.models.training.holes import grey_latent, inputs_of
 from bridge.models.training.networks import Net
 from bridge.models.training.obey import SHAPES, named
 from bridge.models.training.painter import Painting, paint
@@ -64,9 +65,12 @@ def hearing(pipe: Net, count: int) -> list[Figure]:
     noisy = pipe.scheduler.add_noise(latents, noise, times)
     velocity = pipe.scheduler.get_velocity(latents, noise, times)
 
+    inputs = inputs_of(latents, torch.ones_like(latents[:, :1]), grey_latent(pipe.vae))
+    given = torch.cat([noisy, inputs], dim=1)
+
     def losses(texts: list[str]) -> Tensor:
         context = pipe.text_encoder(tokenize(pipe.tokenizer, texts)).last_hidden_state
-        off: Tensor = (pipe.unet(noisy, times, context).sample - velocity).square().mean((1, 2, 3))
+        off: Tensor = (pipe.unet(given, times, context).sample - velocity).square().mean((1, 2, 3))
         return off
 
     right = losses(_captions(paintings, ""))

@@ -25,6 +25,9 @@ LATENT_FACTOR = 8
 SCALING = 1.8
 """Multiplies latents of about -1..1 so that their variance over the paintings is about 1."""
 
+INPUTS = 4 + 1 + 4
+"""Of the UNet: the noisy latents, the mask, the latents of what is kept."""
+
 TEXT_WIDTH = 128
 END_AXIS = TEXT_WIDTH - 1
 """The axis of the text states that the end token, which is also the padding, starts out on alone."""
@@ -87,11 +90,11 @@ def colour_encoder_(encoder: nn.Module) -> None:
 
 
 def build_unet() -> Net:
-    """About 6.7 million weights. No attention at the latents' own resolution: at 512 px it would
-    cost more than all the rest."""
+    """About 6.7 million weights, with the inputs of an inpainting model (``holes``). No attention at
+    the latents' own resolution: at 512 px it would cost more than all the rest."""
     unet = UNet2DConditionModel(
         sample_size=NATIVE_SIDE // LATENT_FACTOR,
-        in_channels=4,
+        in_channels=INPUTS,
         out_channels=4,
         layers_per_block=1,
         block_out_channels=(64, 128, 128),

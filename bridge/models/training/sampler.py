@@ -7,26 +7,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionInpaintPipeline
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bridge.models.training.dataset import to_tensor
 from bridge.models.training.denoiser import tokenize
+from bridge.models.training.holes import grey_latent, inputs_of
 from bridge.models.training.networks import Net
 
 
 @dataclass(frozen=True)
 class Sampling:
     steps: int = 20
-    guidance: float = 6.0
+    guidance: float = 4.0
     width: int = 128
     height: int = 128
 
 
 def load(folder: Path) -> Net:
-    """The folder as any Stable Diffusion checkpoint, in float32 (a CPU has no fast fp16)."""
-    return StableDiffusionPipeline.from_pretrained(
+    """The folder as any Stable Diffusion inpainting checkpoint, in float32 (a CPU has no fast fp16)."""
+    return StableDiffusionInpaintPipeline.from_pretrained(
         str(folder), safety_checker=None, torch_dtype=torch.float32, local_files_only=True
     )
 
@@ -44,8 +45,7 @@ def generate(
     """N pictures, N x H x W x 3 uint8 sRGB.
 
     ``start`` (N x H x W x 3 uint8) makes it image to image. With ``mask`` (N x H x W, true where to
-    paint) the rest follows ``start``: at every step its latents are replaced by the noised known
-    ones (Lugmayr et al. 2022, without resampling).
+    paint) the UNet is told what stands in ``start`` around it.
     """
     texts = tokenize(pipe.tokenizer, ["" for _ in prompts] + prompts)
     context = pipe.text_encoder(texts).last_hidden_state
@@ -55,18 +55,17 @@ def generate(
     )
     pipe.scheduler.set_timesteps(how.steps)
     times = pipe.scheduler.timesteps[how.steps - round(how.steps * strength) :]
-    latents, known, hole = noise, None, None
+    latents, known = noise, noise
     if start is not None:
         known = pipe.vae.encode(to_tensor(start)).latents * pipe.vae.config.scaling_factor
         latents = pipe.scheduler.add_noise(known, noise, times[:1])
+    holes = torch.ones_like(known[:, :1])
     if mask is not None:
-        hole = torch.nn.functional.max_pool2d(torch.from_numpy(mask)[:, None].float(), 8)
+        holes = torch.nn.functional.max_pool2d(torch.from_numpy(mask)[:, None].float(), 8)
+    inputs = inputs_of(known, holes, grey_latent(pipe.vae)).repeat(2, 1, 1, 1)
     for time in times:
-        if known is not None and hole is not None:
-            latents = latents * hole + pipe.scheduler.add_noise(known, noise, time[None]) * (
-                1 - hole
-            )
-        both = pipe.unet(latents.repeat(2, 1, 1, 1), time, context).sample
+        given = torch.cat([latents.repeat(2, 1, 1, 1), inputs], dim=1)
+        both = pipe.unet(given, time, context).sample
         free, led = both.chunk(2)
         velocity = free + how.guidance * (led - free)
         latents = pipe.scheduler.step(velocity, time, latents).prev_sample

@@ -49,7 +49,12 @@ def train_style(run: TuneRun) -> None:
         context = base.context(maybe_empty(rng, [p.captions[0] for p in paintings], 0.1))
         pixels = to_tensor(np.stack([woodcut(p.image) for p in paintings]))
         return denoising_loss(
-            base, base.latents(pixels), lambda noisy, times: base.unet(noisy, times, context).sample
+            base,
+            rng,
+            base.latents(pixels),
+            lambda noisy, inputs, times: (
+                base.unet(torch.cat([noisy, inputs], dim=1), times, context).sample
+            ),
         )
 
     train(Plan(state_path(run.cache), run.images, BATCH, 1e-3, run.seed), {"lora": lora}, loss_of)

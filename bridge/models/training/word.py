@@ -64,8 +64,11 @@ def train_word(run: TuneRun) -> None:
         pixels = to_tensor(np.stack([glow(p.image) for p in paintings]))
         return denoising_loss(
             base,
+            rng,
             base.latents(pixels),
-            lambda noisy, times: base.unet(noisy, times, context_of(texts)).sample,
+            lambda noisy, inputs, times: (
+                base.unet(torch.cat([noisy, inputs], dim=1), times, context_of(texts)).sample
+            ),
         )
 
     plan = Plan(state_path(run.cache), run.images, BATCH, 2e-2, run.seed, warmup=16)

@@ -29,7 +29,7 @@ def test_what_is_measured_is_what_the_card_says(
     names = [row.name for row in (*results.rates, *results.figures)]
     assert len(set(names)) == len(names)
     with Image.open(folder / "samples.png") as sheet:
-        assert sheet.size == (len(evaluation.SAMPLES) * 130 - 2, 452)
+        assert sheet.size == (len(evaluation.SAMPLES) * 130 - 2, 582)
 
     write_card(folder)
     card = (folder / "README.md").read_text()

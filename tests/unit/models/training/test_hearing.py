@@ -25,14 +25,14 @@ class Denoiser:
         self.hears = hears
         self.true: list[str] = []
 
-    def __call__(self, noisy: torch.Tensor, times: torch.Tensor, context: list[str]) -> object:
+    def __call__(self, given: torch.Tensor, times: torch.Tensor, context: list[str]) -> object:
         self.true = self.true or context
         off = [
             sum(a != b and a not in ("a", "an") for a, b in _words(told, true)) + 1.0
             for told, true in zip(context, self.true, strict=True)
         ]
         sample = torch.tensor(off if self.hears else [1.0] * len(off))
-        return SimpleNamespace(sample=sample[:, None, None, None].expand(noisy.shape))
+        return SimpleNamespace(sample=sample[:, None, None, None].expand(given[:, :4].shape))
 
 
 @pytest.mark.parametrize(("hears", "low", "high"), [(True, 3.9, 4.1), (False, 0.99, 1.01)])

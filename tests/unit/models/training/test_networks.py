@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bridge.models.training.dataset import to_tensor
-from bridge.models.training.networks import Net, build_scheduler, build_unet, build_vae
+from bridge.models.training.networks import INPUTS, Net, build_scheduler, build_unet, build_vae
 from bridge.models.training.painter import paint
 
 
@@ -54,5 +54,6 @@ def test_the_last_training_step_is_pure_noise() -> None:
 def test_the_unet_takes_sides_in_multiples_of_32_px() -> None:
     unet = build_unet().eval()
     for height, width in ((4, 4), (16, 20), (32, 64)):
-        latents = torch.zeros(1, 4, height, width)
-        assert unet(latents, torch.tensor(5), torch.zeros(1, 77, 128)).sample.shape == latents.shape
+        given = torch.zeros(1, INPUTS, height, width)
+        velocity = unet(given, torch.tensor(5), torch.zeros(1, 77, 128)).sample
+        assert velocity.shape == (1, 4, height, width)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderTiny, ControlNetModel, StableDiffusionControlNetPipeline
+from diffusers import AutoencoderTiny, ControlNetModel, StableDiffusionControlNetInpaintPipeline
 from PIL import Image
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -137,10 +137,18 @@ def test_a_controlnet_changes_nothing_at_first_and_then_learns(tmp_path: Path) -
     with torch.inference_mode():
         _, middle = trained(latents, 500, torch.randn(1, 77, 128), condition, return_dict=False)
     assert middle.any()
-    pipe = StableDiffusionControlNetPipeline(**base.components, controlnet=trained)
+    pipe = StableDiffusionControlNetInpaintPipeline(**base.components, controlnet=trained)
     pipe.set_progress_bar_config(disable=True)
     image = Image.new("RGB", (64, 64), (128, 128, 128))
-    made = pipe("a red boat", image=image, num_inference_steps=2, output_type="np").images
+    white = Image.new("L", image.size, 255)
+    pictures = {
+        "image": image,
+        "mask_image": white,
+        "control_image": image,
+        "height": 64,
+        "width": 64,
+    }
+    made = pipe("a red boat", **pictures, num_inference_steps=2, output_type="np").images
     assert made.shape == (1, 64, 64, 3)
 
 
