@@ -32,9 +32,6 @@ facts = studio().painting.history.entries()[-1].facts
     [[used.kind.value, used.source.value, used.map_sha256] for used in facts.controls],
     [[used.sha256, used.weight] for used in facts.references],
 ]"""
-_USE_THE_LATEST = """\
-results = docker.findChild(QtWidgets.QListWidget, 'results')
-results.reused.emit(results.item(0).data(QtCore.Qt.ItemDataRole.UserRole))"""
 
 
 class Rows:
@@ -285,7 +282,7 @@ def test_controls_belong_to_their_document_and_its_file(studio: Studio, controls
     krita.wait_until(lambda: controls.layers() == ["Sketch"])
 
     controls.remove_all()
-    docker.ask(_USE_THE_LATEST)
+    docker.choose_for_latest("a sign", "reused")
     krita.wait_until(lambda: controls.layers() == ["Sketch"])
 
     path = krita.home.path / "with-control.kra"

@@ -19,10 +19,6 @@ mode = docker.findChild(QtWidgets.QToolButton, 'mode').text()
 percent = docker.findChild(QtWidgets.QLabel, 'strength_percent').text()
 [prompt, mode, percent]"""
 
-_USE_THE_LATEST = """\
-results = docker.findChild(QtWidgets.QListWidget, 'results')
-results.reused.emit(results.item(0).data(QtCore.Qt.ItemDataRole.UserRole))"""
-
 
 def test_a_results_settings_can_be_used_again(studio: Studio) -> None:
     docker = studio.docker
@@ -35,8 +31,7 @@ def test_a_results_settings_can_be_used_again(studio: Studio) -> None:
     docker.write("something else")
     docker.choose_mode("Refine")
     assert docker.ask(_FORM) != as_painted
-    # The entry "Use These Settings" of the thumbnail's menu, without the pointer.
-    docker.ask(_USE_THE_LATEST)
+    docker.choose_for_latest(PROMPT, "reused")
     studio.krita.wait_until(lambda: docker.ask(_FORM) == as_painted, PATIENCE)
 
     studio.krita.trigger("krita_bridge_generate")
@@ -69,7 +64,7 @@ def test_sampling_is_asked_for_and_comes_back_with_a_result(studio: Studio) -> N
     docker.paint(document, "a quay")
     docker.ask(_SAMPLE.format(steps=0, scheduler=None))
     assert docker.ask(_SAMPLING) == as_preset
-    docker.ask(_USE_THE_LATEST)
+    docker.choose_for_latest("a quay", "reused")
     krita.wait_until(lambda: docker.ask(_SAMPLING) == as_asked)
     krita.new_document(64, 64)
     krita.wait_until(lambda: docker.ask(_SAMPLING) == as_preset)
@@ -101,7 +96,7 @@ def test_edge_and_colours_are_asked_for_and_come_back_with_a_result(studio: Stud
         docker.ask("docker.findChild(QtWidgets.QComboBox, 'blend').setFocus()")
         krita.press("Up")
         krita.wait_until(lambda: docker.ask(_MORE) == ["soft", True])
-    docker.ask(_USE_THE_LATEST)
+    docker.choose_for_latest("a pier", "reused")
     krita.wait_until(lambda: docker.ask(_MORE) == ["exact", False])
     _as_at_first(docker)
 
@@ -132,10 +127,8 @@ def test_a_result_is_saved_with_its_settings(studio: Studio) -> None:
     document = krita.new_document(192, 160)
     document.select_exactly(40, 30, 100, 80)
     layer = docker.paint(document, "a mole")
-    krita.wait_until(lambda: docker.results() > 0, PATIENCE)
     path = krita.home.path / "mole.png"
-    # The entry "Save as PNG..." of the thumbnail's menu, without the pointer.
-    docker.ask(_USE_THE_LATEST.replace("reused", "save_wanted"))
+    docker.choose_for_latest("a mole", "save_wanted")
     krita.wait_until(krita.dialog)
     krita.type_text(krita.install.inside(path))
     krita.press("Return")

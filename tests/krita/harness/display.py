@@ -20,9 +20,11 @@ class Display:
 
     def __enter__(self) -> Display:
         ours, theirs = os.pipe()
-        screen = f"{WIDTH}x{HEIGHT}x24"
+        screen = f"-screen 0 {WIDTH}x{HEIGHT}x24"
+        # Else the server begins anew when its last client goes, and a Krita started just then finds none.
+        options = f"-displayfd {theirs} {screen} -nolisten tcp -noreset"
         self._process = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(theirs), "-screen", "0", screen, "-nolisten", "tcp"],
+            ["Xvfb", *options.split()],
             pass_fds=[theirs],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

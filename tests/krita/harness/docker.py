@@ -180,6 +180,15 @@ class BridgeDocker:
         self.ask_for(prompt, preset)
         return self.wait_for_result(document, prompt)
 
+    def choose_for_latest(self, prompt: str, signal: str) -> None:
+        """What an entry of the latest thumbnail's menu does, without the pointer, once that is `prompt`'s: it
+        comes a moment after the layer."""
+        latest = "latest = docker.findChild(QtWidgets.QListWidget, 'results').item(0)\n"
+        told = latest + "latest.data(QtCore.Qt.ItemDataRole.AccessibleTextRole) if latest else ''"
+        self._wait(lambda: prompt in (self.ask(told) or ""), f"a thumbnail of {prompt!r}")
+        job = "latest.data(QtCore.Qt.ItemDataRole.UserRole)"
+        self.ask(f"{latest}latest.listWidget().{signal}.emit({job})")
+
     def wait_for_preview(self, document: Document, prompt: str) -> Layer:
         """A locked layer of this prompt with something on it."""
 
