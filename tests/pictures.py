@@ -24,7 +24,7 @@ from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
 
 SIZE = (288, 192)
 GAP, CAPTION = 6, 16
-SEED = 4
+SEED = 11
 
 
 @dataclass(frozen=True)
