@@ -12,7 +12,7 @@ from ..wire.limits import MAX_CONTROLS
 from ..wire.messages import PresetInfo
 from .heard import HeardPanel
 from .layer_box import LayerBox, Layers
-from .rows import RowList, enable_item, narrow_box, remove_button
+from .rows import RowList, enable_item, lay_out, narrow_box, remove_button
 
 
 class ControlsPanel(RowList):
@@ -67,18 +67,8 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
         self._lack = QtWidgets.QLabel()
         self._lack.setObjectName("control_lack")
         self._lack.setWordWrap(True)
-        row = QtWidgets.QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self._kind, 1)
-        row.addWidget(self._source, 1)
-        row.addWidget(remove)
-        column = QtWidgets.QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(row)
-        column.addWidget(self._layer)
-        column.addWidget(self._lack)
-        column.addWidget(self._heard)
+        below = (self._layer, self._lack, self._heard)
+        lay_out(self, (self._kind, self._source), remove, below)
         self._kind.currentIndexChanged.connect(lambda _: self._on_kind())
         self._source.currentIndexChanged.connect(lambda _: self._on_source())
         remove.clicked.connect(lambda _=False: self.removed.emit())

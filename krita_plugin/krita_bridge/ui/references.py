@@ -15,7 +15,7 @@ from ..wire.reference import MAX_WEIGHT, Reference, ReferenceMode
 from .files import choose_file
 from .heard import HeardPanel
 from .layer_box import LayerBox, Layers
-from .rows import RowList, enable_item, narrow_box, remove_button
+from .rows import RowList, enable_item, lay_out, narrow_box, remove_button
 
 _LAYER, _FILE = "layer", "file"
 
@@ -58,18 +58,8 @@ class ReferenceRow(QtWidgets.QWidget):  # type: ignore[misc]
         self._file = QtWidgets.QPushButton()
         self._file.setObjectName("reference_file")
         self._heard = HeardPanel("reference", tr("Weight"), MAX_WEIGHT)
-        row = QtWidgets.QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self._source, 1)
-        row.addWidget(self._mode, 1)
-        row.addWidget(remove)
-        column = QtWidgets.QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(row)
-        column.addWidget(self._layer)
-        column.addWidget(self._file)
-        column.addWidget(self._heard)
+        below = (self._layer, self._file, self._heard)
+        lay_out(self, (self._source, self._mode), remove, below)
         self._source.currentIndexChanged.connect(lambda _: self._on_source())
         self._file.clicked.connect(lambda _=False: self._choose_file())
         remove.clicked.connect(lambda _=False: self.removed.emit())

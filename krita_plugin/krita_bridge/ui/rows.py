@@ -95,6 +95,21 @@ class RowList(QtWidgets.QWidget):  # type: ignore[misc]
         self.changed.emit()
 
 
+def lay_out(row: Any, boxes: Sequence[Any], remove: Any, below: Sequence[Any]) -> None:
+    """The widgets of a row: `boxes` share the first line with the button that removes it."""
+    line = QtWidgets.QHBoxLayout()
+    line.setSpacing(4)
+    for box in boxes:
+        line.addWidget(box, 1)
+    line.addWidget(remove)
+    column = QtWidgets.QVBoxLayout(row)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(2)
+    column.addLayout(line)
+    for widget in below:
+        column.addWidget(widget)
+
+
 def narrow_box(name: str, label: str) -> Any:
     """A combo box that shrinks with the docker."""
     box = QtWidgets.QComboBox()
