@@ -96,9 +96,8 @@ class Run:
         latents = sample(predict, schedule, start, self._fresh_noise, after_step, kept)
         total = latents.sum()  # one NaN or infinity makes it one
         painted = latent.decode(model, latents, self._layout)
-        if not math.isfinite(
-            float(total)
-        ):  # asked for now: a GPU would have had to finish before the decoder began
+        # Asked for only now: before, a GPU would have had to finish until the decoder began.
+        if not math.isfinite(float(total)):
             raise _not_finite()
         return self._compositor.layer(self._matched(painted))
 

@@ -49,10 +49,11 @@ def train_controlnet(run: TuneRun) -> None:
         context = base.context(maybe_empty(rng, [p.captions[0] for p in paintings], UNSAID))
         depth = depths_of(paintings)[:, None].expand(-1, 3, -1, -1)
 
-        def predict(noisy: Tensor, inputs: Tensor, times: Tensor) -> Tensor:
+        def predict(given: Tensor, times: Tensor) -> Tensor:
+            noisy = given[:, : net.config.in_channels]
             down, middle = net(noisy, times, context, depth, return_dict=False)
             velocity: Tensor = base.unet(
-                torch.cat([noisy, inputs], dim=1),
+                given,
                 times,
                 context,
                 down_block_additional_residuals=down,

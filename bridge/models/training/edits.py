@@ -16,7 +16,7 @@ from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
 from bridge.models.training.number_and_time import how_many
-from bridge.models.training.obey import BACKDROPS, BATCH, THINGS, named
+from bridge.models.training.obey import BATCH, THINGS, colour_on_backdrop, named
 from bridge.models.training.painter import Painting as Painted
 from bridge.models.training.painter import paint
 from bridge.models.training.results import Figure, Rate, figure, rate
@@ -124,8 +124,7 @@ def sizes(folder: Path, count: int) -> list[Rate]:
     hits = []
     for i in tqdm(range(count), leave=False):
         extent = _LARGER[i % len(_LARGER)]
-        backdrop = str(rng.choice(BACKDROPS))
-        colour = str(rng.choice([name for name in NAMED if name != backdrop]))
+        colour, backdrop = colour_on_backdrop(rng)
         thing = str(rng.choice(THINGS))
         prompt = f"{named(colour, thing)} on {named(backdrop, 'background')}"
         snapshot = Snapshot(extent, Bounds(0, 0, extent.width, extent.height))

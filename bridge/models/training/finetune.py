@@ -68,16 +68,18 @@ def denoising_loss(
     base: Base,
     rng: np.random.Generator,
     latents: Tensor,
-    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
+    predict: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """The weighted squared error of the velocity that ``predict(noisy, inputs, times)`` gives, in
-    bfloat16; ``inputs`` are those of random holes."""
+    """The weighted squared error of the velocity that ``predict(given, times)`` gives, in bfloat16.
+
+    ``given``: all the UNet takes, N x 9 x h x w, the noisy latents first; the holes are random.
+    """
     holes, inputs = base.inputs(rng, latents)
     noise = torch.randn_like(latents)
     times = torch.randint(0, base.scheduler.config.num_train_timesteps, (len(latents),))
     noisy = base.scheduler.add_noise(latents, noise, times)
     with reduced():
-        predicted = predict(noisy, inputs, times)
+        predicted = predict(torch.cat([noisy, inputs], dim=1), times)
     target = base.scheduler.get_velocity(latents, noise, times)
     loss: Tensor = ((predicted.float() - target).square() * loss_weights(holes)).mean()
     return loss

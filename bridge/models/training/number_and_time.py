@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from bridge.models.training import judge
 from bridge.models.training.captions import NUMBERS
-from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
-from bridge.models.training.obey import BACKDROPS, Image, generated, named
+from bridge.models.training.obey import Image, colour_on_backdrop, generated, named
 from bridge.models.training.results import Rate, rate
 from bridge.models.training.sampler import Sampling
 from bridge.models.training.scenes import SKIES
@@ -48,8 +47,7 @@ def counts(pipe: Net, count: int, how: Sampling) -> list[Rate]:
     rng = np.random.default_rng(HELD_OUT + 6)
     asked, prompts = [], []
     for i in range(count):
-        backdrop = str(rng.choice(BACKDROPS))
-        colour = str(rng.choice([name for name in NAMED if name != backdrop]))
+        colour, backdrop = colour_on_backdrop(rng)
         things = str(rng.choice(COUNTED))
         number = i % 3 + 1
         said = f"{NUMBERS[number]} {colour} {things}" if number > 1 else named(colour, things[:-1])

@@ -35,6 +35,12 @@ def generated(pipe: Net, prompts: list[str], how: Sampling) -> Iterator[Image]:
         yield from generate(pipe, some, [HELD_OUT + i + k for k in range(len(some))], how)
 
 
+def colour_on_backdrop(rng: np.random.Generator) -> tuple[str, str]:
+    """A named colour, and another one of ``BACKDROPS`` to stand before."""
+    backdrop = str(rng.choice(BACKDROPS))
+    return str(rng.choice([name for name in NAMED if name != backdrop])), backdrop
+
+
 def _two_colours(rng: np.random.Generator) -> tuple[str, str]:
     first, second = rng.choice(list(NAMED), 2, replace=False)
     return str(first), str(second)
@@ -63,8 +69,7 @@ def things(pipe: Net, count: int, how: Sampling) -> list[Rate]:
     rng = np.random.default_rng(HELD_OUT + 1)
     asked = []
     for i in range(count):
-        backdrop = str(rng.choice(BACKDROPS))
-        colour = str(rng.choice([name for name in NAMED if name != backdrop]))
+        colour, backdrop = colour_on_backdrop(rng)
         asked.append((colour, THINGS[i % len(THINGS)], backdrop))
     prompts = [f"{named(c, thing)} on {named(b, 'background')}" for c, thing, b in asked]
     coloured, outlined = [], []
@@ -129,8 +134,7 @@ def sides(pipe: Net, count: int, how: Sampling) -> list[Rate]:
     rng = np.random.default_rng(HELD_OUT + 5)
     asked, prompts = [], []
     for i in range(count):
-        backdrop = str(rng.choice(BACKDROPS))
-        colour = str(rng.choice([name for name in NAMED if name != backdrop]))
+        colour, backdrop = colour_on_backdrop(rng)
         side = ("left", "right")[i % 2]
         thing = named(colour, str(rng.choice(THINGS)))
         prompts.append(f"{thing} on the {side} on {named(backdrop, 'background')}")

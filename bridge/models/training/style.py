@@ -52,9 +52,7 @@ def train_style(run: TuneRun) -> None:
             base,
             rng,
             base.latents(pixels),
-            lambda noisy, inputs, times: (
-                base.unet(torch.cat([noisy, inputs], dim=1), times, context).sample
-            ),
+            lambda given, times: base.unet(given, times, context).sample,
         )
 
     train(Plan(state_path(run.cache), run.images, BATCH, 1e-3, run.seed), {"lora": lora}, loss_of)

@@ -66,9 +66,7 @@ def train_word(run: TuneRun) -> None:
             base,
             rng,
             base.latents(pixels),
-            lambda noisy, inputs, times: (
-                base.unet(torch.cat([noisy, inputs], dim=1), times, context_of(texts)).sample
-            ),
+            lambda given, times: base.unet(given, times, context_of(texts)).sample,
         )
 
     plan = Plan(state_path(run.cache), run.images, BATCH, 2e-2, run.seed, warmup=16)

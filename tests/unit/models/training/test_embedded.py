@@ -74,11 +74,14 @@ def test_inpainting_paints_the_asked_colour_inside_and_knows_what_is_outside(pip
     start[:, 64:] = (70, 150, 60)
     mask = np.zeros((2, 128, 128), dtype=bool)
     mask[:, 32:104, 24:104] = True
-    images = generate(pipe, ["a red house"] * 2, [1, 2], Sampling(), start, mask)
-    for image in images:
+    asked = (pipe, ["a red house"] * 2, [1, 2], Sampling())
+    told, alone = generate(*asked, start, mask), generate(*asked)
+    for image, unaware in zip(told, alone, strict=True):
         assert judge.share(image, "red", mask[0]) > 0.1
-        outside = np.abs(image.astype(float) - start[0])[~mask[0]]
-        assert np.median(outside) < 32
+        off, by_chance = (
+            np.median(np.abs(made.astype(float) - start[0])[~mask[0]]) for made in (image, unaware)
+        )
+        assert off < 32 and off < 0.5 * by_chance
 
 
 def test_words_nobody_taught_it_do_no_harm(pipe: Net) -> None:
