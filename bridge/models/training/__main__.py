@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         "--start", type=Path, help="denoiser: an exported folder to begin from without a checkpoint"
     )
     parser.add_argument(
+        "--compiled", action="store_true", help="denoiser: fused kernels; takes a C++ compiler"
+    )
+    parser.add_argument(
         "--tune", type=int, help=f"{', '.join(BUILT_UPON)}: images to see, for a single step"
     )
     parser.add_argument("--samples", type=int, default=32, help="evaluate: pictures a rate")
@@ -69,7 +72,13 @@ def main() -> None:
     if "denoiser" in steps:
         train_on_ranks(
             DenoiserRun(
-                args.cache, args.images, args.shards, args.seed, ranks=args.ranks, start=args.start
+                args.cache,
+                args.images,
+                args.shards,
+                args.seed,
+                ranks=args.ranks,
+                start=args.start,
+                compiled=args.compiled,
             )
         )
     if "export" in steps:

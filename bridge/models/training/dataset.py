@@ -11,10 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from bridge.models.training import DATA_VERSION
-from bridge.models.training.networks import Net
-from bridge.models.training.painter import paint
+from bridge.models.training.networks import LATENT_FACTOR, Net
+from bridge.models.training.painter import Painting, paint
 from bridge.models.training.scenes import KINDS, OUTLINES, THINGS
 
 CAPTIONS = 4
@@ -41,9 +42,11 @@ HELD_OUT = 10_000_000_000
 
 @dataclass(frozen=True)
 class Shard:
-    """``latents`` n x 4 x H/8 x W/8 float32, scaled; ``captions`` n tuples of CAPTIONS texts."""
+    """``latents`` n x 4 x H/8 x W/8 float32, scaled; ``things`` n x 1 x H/8 x W/8 float32, 1 where any
+    of the main thing is, all 0 where there is none; ``captions`` n tuples of CAPTIONS texts."""
 
     latents: Tensor
+    things: Tensor
     captions: tuple[tuple[str, ...], ...]
 
 
@@ -52,8 +55,8 @@ def to_tensor(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
-def images_of(number: int) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
-    """The shard's paintings, N x H x W x 3 uint8, and their captions.
+def paintings_of(number: int) -> list[Painting]:
+    """The shard's paintings.
 
     Every second dozen of shards is about outlines alone, of shapes or of things: in a mixture of
     everything, 50,000 shapes among 245,000 pictures had left a star as round as a circle.
@@ -61,8 +64,7 @@ def images_of(number: int) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
     width, height = SIZES[number % len(SIZES)]
     count = PIXELS_PER_SHARD // (width * height)
     lesson = LESSONS[number // len(SIZES) % len(LESSONS)]
-    paintings = [paint(number * 100_000 + i, width, height, CAPTIONS, lesson) for i in range(count)]
-    return np.stack([p.image for p in paintings]), tuple(p.captions for p in paintings)
+    return [paint(number * 100_000 + i, width, height, CAPTIONS, lesson) for i in range(count)]
 
 
 def load_shard(folder: Path, number: int, vae: Net) -> Shard:
@@ -72,15 +74,20 @@ def load_shard(folder: Path, number: int, vae: Net) -> Shard:
         _paint_shard(path, number, vae)
     with safe_open(path, framework="pt") as file:
         captions = tuple(tuple(c) for c in json.loads(file.metadata()["captions"]))
-        return Shard(file.get_tensor("latents").float(), captions)
+        latents, things = (file.get_tensor(name).float() for name in ("latents", "things"))
+        return Shard(latents, things, captions)
 
 
 @torch.inference_mode()
 def _paint_shard(path: Path, number: int, vae: Net) -> None:
-    images, captions = images_of(number)
+    paintings = paintings_of(number)
+    images = np.stack([p.image for p in paintings])
     parts = [vae.encode(to_tensor(part)).latents for part in np.array_split(images, 32)]
     latents = torch.cat(parts) * vae.config.scaling_factor
+    masks = torch.from_numpy(np.stack([p.mask for p in paintings]))[:, None]
+    things = max_pool2d((masks >= 128).float(), LATENT_FACTOR)
+    tensors = {"latents": latents.half().contiguous(), "things": things.to(torch.uint8)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_file({"latents": latents.half().contiguous()}, partial, {"captions": json.dumps(captions)})
+    save_file(tensors, partial, {"captions": json.dumps([p.captions for p in paintings])})
     partial.replace(path)

@@ -21,17 +21,49 @@ KEPT_WEIGHT = 0.1
 """How much of the loss counts where nothing is to be painted: there the answer is among the inputs."""
 
 
-def draw_holes(rng: np.random.Generator, latents: Tensor) -> Tensor:
-    """A mask for each of the latents, N x 1 x h x w float32, 1 where something is to be painted."""
+AROUND_THINGS = 0.5
+"""Share of the other masks that lie around the main thing, as a selection for it would: in a hole
+anywhere, what the caption names is often not to be painted at all."""
+
+
+def draw_holes(rng: np.random.Generator, latents: Tensor, things: Tensor | None = None) -> Tensor:
+    """A mask for each of the latents, N x 1 x h x w float32, 1 where something is to be painted.
+
+    ``things``, of the same shape, is 1 where the main thing is.
+    """
     count, _, height, width = latents.shape
+    shown = np.zeros((count, height, width)) if things is None else things[:, 0].numpy()
     drawn = [
-        np.ones((height, width)) if rng.random() < WHOLE else _hole(rng, height, width)
-        for _ in range(count)
+        np.ones((height, width)) if rng.random() < WHOLE else _hole(rng, thing) for thing in shown
     ]
     return torch.from_numpy(np.stack(drawn)).float()[:, None]
 
 
-def _hole(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
+def _hole(rng: np.random.Generator, thing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For a thing h x w, which may be nowhere. Never empty."""
+    if thing.any() and rng.random() < AROUND_THINGS:
+        return _around(rng, thing)
+    return _anywhere(rng, *thing.shape)
+
+
+def _around(rng: np.random.Generator, thing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The thing's outline, box or an ellipse about it, with room of up to a fifth of the picture."""
+    hole = thing.astype(np.uint8)
+    room = int(rng.integers(max(thing.shape) // 5 + 1))
+    kind = int(rng.integers(3))
+    x, y, width, height = cv2.boundingRect(hole)
+    if kind == 0:
+        hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * room + 1,) * 2))
+    elif kind == 1:
+        hole[max(0, y - room) : y + height + room, max(0, x - room) : x + width + room] = 1
+    else:
+        middle = (x + width // 2, y + height // 2)
+        half = (round(width * 0.71) + room // 2, round(height * 0.71) + room // 2)
+        cv2.ellipse(hole, middle, half, 0, 0, 360, 1, cv2.FILLED)
+    return hole.astype(np.float64)
+
+
+def _anywhere(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
     """A box, an ellipse or a stroke with a brush; now and then all but that. Never empty."""
     hole = np.zeros((height, width), dtype=np.uint8)
     size = np.array([width, height])

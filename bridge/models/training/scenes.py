@@ -180,21 +180,23 @@ def portrait(canvas: Canvas, rng: np.random.Generator) -> Scene:
 
 
 def _apart(canvas: Canvas, rng: np.random.Generator, kinds: Sequence[Thing]) -> Scene:
-    """One or two of ``kinds`` on one colour."""
+    """One or two of ``kinds`` on one colour. The left one is mostly said first: where the order told
+    nothing, a pair without places got the mean of both colours twice."""
     unit = min(canvas.width, canvas.height)
     paint = pick(rng)
     canvas.gradient(0, canvas.height, paint.rgb, shade(paint.rgb, 0.94), 20, 20)
-    count = int(rng.choice([1, 2], p=[0.75, 0.25]))
+    count = int(rng.choice([1, 2], p=[0.6, 0.4]))
     centres = [rng.uniform(0.25, 0.75)] if count == 1 else [0.25, 0.75]
+    first = count - 1 if rng.random() < 0.15 else 0
     said: list[Mention] = []
     for order, centre in enumerate(centres):
-        canvas.thing, canvas.depth = MAIN + order, 200
+        canvas.thing, canvas.depth = MAIN if order == first else OTHER, 200
         thing = kinds[int(rng.integers(len(kinds)))]
         size = unit * (rng.uniform(0.3, 0.85) if count == 1 else rng.uniform(0.25, 0.48))
         size *= min(1.0, 1.2 / thing.width)
         y = canvas.height * rng.uniform(0.4, 0.6) + size / 2
         said.append(_place(canvas, rng, thing, canvas.width * float(centre), float(y), size))
-    if rng.random() < 0.5:
+    if first:
         said.reverse()
     return Scene(tuple(said), (Mention("background", paint.words),))
 
@@ -217,10 +219,10 @@ def still_life(canvas: Canvas, rng: np.random.Generator) -> Scene:
     canvas.gradient(0, edge + 1, shade(wall.rgb, 1.05), shade(wall.rgb, 0.95), 10, 10)
     canvas.gradient(edge, canvas.height, shade(table.rgb, 1.05), shade(table.rgb, 0.9), 90, 230)
     count = int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))
-    spots = [rng.uniform(0.3, 0.7)] if count == 1 else np.linspace(0.22, 0.78, count).tolist()
+    spots = np.linspace(0.22, 0.78, count) if count > 1 else rng.uniform(0.3, 0.7, 1)
     said: list[Mention] = []
-    for order, spot in enumerate(spots):
-        canvas.thing, canvas.depth = MAIN + order, 180
+    for order, spot in enumerate(rng.permutation(spots)):
+        canvas.thing, canvas.depth = OTHER if order else MAIN, 180
         thing = things.ON_TABLE[int(rng.integers(len(things.ON_TABLE)))]
         size = unit * (rng.uniform(0.4, 0.75) if count == 1 else rng.uniform(0.25, 0.42))
         foot = edge + (canvas.height - edge) * rng.uniform(0.3, 0.75)
@@ -228,7 +230,6 @@ def still_life(canvas: Canvas, rng: np.random.Generator) -> Scene:
         shadow = mix(table.rgb, (20, 20, 30), 0.35)
         canvas.ellipse(x + s * 0.12, foot, s * 0.42, s * 0.07, shadow)
         said.append(_place(canvas, rng, thing, x, max(float(foot), s), s))
-    rng.shuffle(said)
     return Scene(tuple(said), (Mention("table", table.words), Mention("wall", wall.words)))
 
 

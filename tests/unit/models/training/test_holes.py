@@ -36,6 +36,19 @@ def test_some_holes_are_everything_the_rest_is_of_all_sizes_and_none_is_empty() 
     assert part.quantile(0.1) < 0.15 and part.quantile(0.9) > 0.6
 
 
+def test_many_holes_are_a_selection_around_the_thing() -> None:
+    things = torch.zeros(2000, 1, 16, 24)
+    things[:, :, 4:9, 14:18] = 1
+    rng = np.random.default_rng(2)
+    holes = draw_holes(rng, torch.zeros(2000, 4, 16, 24), things)
+    part = holes.mean((1, 2, 3)) < 1
+    within = (holes * things).sum((1, 2, 3)) / things.sum((1, 2, 3))
+    anywhere = draw_holes(rng, torch.zeros(2000, 4, 16, 24))
+    chance = (anywhere * things).sum((1, 2, 3)) / things.sum((1, 2, 3))
+    assert (within[part] > 0.85).float().mean() > 0.6
+    assert (chance[anywhere.mean((1, 2, 3)) < 1] > 0.85).float().mean() < 0.5
+
+
 def test_the_loss_is_about_the_hole() -> None:
     holes = torch.zeros(1, 1, 4, 4)
     holes[..., :2] = 1

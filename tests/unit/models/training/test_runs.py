@@ -41,6 +41,9 @@ def test_a_shard_is_painted_once_and_then_read(tmp_path: Path) -> None:
     again = load_shard(tmp_path, 7, build_vae())
     assert path.stat().st_mtime_ns == written
     assert torch.equal(first.latents, again.latents)
+    assert torch.equal(first.things, again.things)
+    assert first.things.shape == (len(first.latents), 1, *first.latents.shape[2:])
+    assert 0.02 < first.things.mean() < 0.6
     assert first.captions == again.captions
     assert len(first.captions) == len(first.latents)
     assert {len(texts) for texts in first.captions} == {dataset.CAPTIONS}
@@ -48,8 +51,7 @@ def test_a_shard_is_painted_once_and_then_read(tmp_path: Path) -> None:
 
 def test_shards_hold_equal_pixels_whatever_their_size() -> None:
     for number in range(len(dataset.SIZES)):
-        images, _ = dataset.images_of(number)
-        pixels = images[..., 0].size
+        pixels = sum(painting.mask.size for painting in dataset.paintings_of(number))
         assert 0.85 * dataset.PIXELS_PER_SHARD < pixels <= dataset.PIXELS_PER_SHARD
 
 
