@@ -211,7 +211,8 @@ def train_denoiser(run: DenoiserRun) -> None:
         laid_out = given.contiguous(memory_format=torch.channels_last)
         predicted = unet(laid_out, times, context).sample
         off = (predicted.float() - target).square()
-        return (off * loss_weights(batch.holes)).mean()
+        loss: Tensor = (off * loss_weights(batch.holes)).mean()
+        return loss
 
     native = torch.compile(loss_of) if run.compiled else loss_of
     batches = _batches(run, tokenizer, int(counts["passes"]) * 1000)

@@ -48,12 +48,13 @@ def _hole(rng: np.random.Generator, thing: NDArray[np.float64]) -> NDArray[np.fl
 
 def _around(rng: np.random.Generator, thing: NDArray[np.float64]) -> NDArray[np.float64]:
     """The thing's outline, box or an ellipse about it, with room of up to a fifth of the picture."""
-    hole = thing.astype(np.uint8)
+    hole: NDArray[np.uint8] = thing.astype(np.uint8)
     room = int(rng.integers(max(thing.shape) // 5 + 1))
     kind = int(rng.integers(3))
     x, y, width, height = cv2.boundingRect(hole)
     if kind == 0:
-        hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * room + 1,) * 2))
+        brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * room + 1,) * 2)
+        hole = cv2.dilate(hole, brush).astype(np.uint8)
     elif kind == 1:
         hole[max(0, y - room) : y + height + room, max(0, x - room) : x + width + room] = 1
     else:
