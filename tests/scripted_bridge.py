@@ -24,7 +24,9 @@ from krita_plugin.krita_bridge.wire.control import control_tensor
 from krita_plugin.krita_bridge.wire.modes import Mode
 from tests.bridge_process import PATIENCE
 
-PRESET = messages.PresetInfo("embedded", "Embedded", "embedded", 64, 4, 3.0, "euler")
+PRESET = messages.PresetInfo(
+    "embedded", "Embedded", "embedded", 64, 4, 3.0, "euler", vaes=("mine/Warm",)
+)
 
 
 @dataclass
@@ -223,4 +225,5 @@ def facts_of(submit: messages.Submit) -> messages.ResultFacts:
         guidance_rescale=request.guidance_rescale or 0.0,
         blend=request.blend,
         match_colors=request.match_colors,
+        vae=request.vae or "",
     )

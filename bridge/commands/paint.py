@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge.commands import controls
 from bridge.commands.paint_arguments import EXAMPLE, add_arguments
-from bridge.commands.recipes import fill_in, preset_name, read_recipe_file
+from bridge.commands.recipes import fill_in, preset_name, read_recipe_file, vae_name
 from bridge.commands.references import read_references
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bridge.commands.progress import ProgressBar
     from bridge.commands.session import Finished, Session
     from bridge.engine.types import ImageU8
+    from krita_plugin.krita_bridge.recipe import Recipe
 
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
@@ -52,9 +53,8 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         album, kept = _Album(arguments.previews), list[Path]()
         on_preview = album.add if arguments.previews is not None else None
         with open_session(home, Listener(bar.say, bar.step, on_preview)) as session:
-            if recipe is not None and not request.preset:
-                found = preset_name(recipe, session.welcome.presets, bar.say)
-                request = replace(request, preset=found)
+            if recipe is not None:
+                request = _as_recipe_says(request, recipe, session, bar)
             if ground is None:
                 ground = _new(arguments, session, request.preset, pictures)
             for number in range(1, arguments.count + 1):
@@ -74,6 +74,18 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
                 _report(arguments, names, finished, ground.canvas, [*paths, *album.paths], kept)
                 request = replace(request, seed=(request.seed + 1) % (limits.MAX_SEED + 1))
     return 0
+
+
+def _as_recipe_says(
+    request: messages.PaintRequest, recipe: Recipe, session: Session, bar: ProgressBar
+) -> messages.PaintRequest:
+    """What only the bridge knows to be there: preset and VAE, where the command line says nothing."""
+    if not request.preset:
+        name = preset_name(recipe, session.welcome.presets, bar.say)
+        request = replace(request, preset=name)
+    if request.vae is None:
+        request = replace(request, vae=vae_name(recipe, session.preset(request.preset), bar.say))
+    return request
 
 
 class _Names:
@@ -192,6 +204,7 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             mode=mode,
             clip_skip=arguments.clip_skip,
             guidance_rescale=arguments.guidance_rescale,
+            vae=arguments.vae,
             blend=Blend(arguments.blend or Blend.SOFT.value),
             match_colors=arguments.match_colors is not False,
             references=tuple(given.reference for given in arguments.reference),

@@ -106,6 +106,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     _add_of_preset(parser, "--steps", int, "steps of the sampler")
     _add_of_preset(parser, "--guidance", float, "guidance scale")
     _add_of_preset(parser, "--scheduler", str, "name of the scheduler")
+    _add_of_preset(parser, "--vae", str, "another VAE, by the name of its file in the folder vaes")
 
 
 def _add_of_preset(

@@ -9,6 +9,7 @@ from pathlib import Path
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.recipe import PARAMETERS, Recipe, read_recipe
 from krita_plugin.krita_bridge.reuse import find_preset
+from krita_plugin.krita_bridge.sampling import find_vae
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Mode
 from krita_plugin.krita_bridge.wire.schedulers import identify
@@ -77,6 +78,14 @@ def preset_name(recipe: Recipe, presets: Sequence[PresetInfo], say: Say) -> str:
     if found is None and (recipe.preset or recipe.model):
         say(f"No preset has “{recipe.model or recipe.preset}”: the default one is used.")
     return found.name if found else ""
+
+
+def vae_name(recipe: Recipe, preset: PresetInfo, say: Say) -> str | None:
+    """The name of the VAE that the recipe was made with; None is the preset's."""
+    found = find_vae(recipe, preset)
+    if recipe.vae and found is None:
+        say(f"There is no VAE “{recipe.vae}” for this model: the preset's is used.")
+    return found
 
 
 def _mode(recipe: Recipe, has_mask: bool) -> str | None:

@@ -248,6 +248,7 @@ def _request(arguments: argparse.Namespace) -> messages.PaintRequest:
             steps=arguments.steps,
             guidance=arguments.guidance,
             scheduler=arguments.scheduler,
+            vae=arguments.vae,
             upscale=arguments.factor,
             references=tuple(given.reference for given in arguments.reference),
         )

@@ -56,6 +56,7 @@ def facts_of(
         scale=settings.scale,
         detail=settings.detail,
         draft=settings.draft,
+        vae=settings.vae,
         weights=tuple(weights),
         image_sha256=_sha256(snapshot.image),
         mask_sha256=_sha256(snapshot.mask),

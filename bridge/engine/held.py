@@ -1,4 +1,4 @@
-"""The model in memory, and what a job may add to it: LoRAs, hypernetworks and textual inversions."""
+"""The model in memory, and what a job may add to it: LoRAs, hypernetworks, textual inversions, another VAE."""
 
 from __future__ import annotations
 
@@ -18,15 +18,12 @@ from bridge.models.embeddings import Embeddings
 from bridge.models.graphed import Graphed
 from bridge.models.hashing import HashCache
 from bridge.models.hypernetwork import Hypernetworks
-from bridge.models.library import Library
+from bridge.models.library import EMBEDDINGS, HYPERNETWORKS, LORAS, VAES, Library
 from bridge.models.load import own_folder
 from bridge.models.loaded import LoadedModel
+from bridge.models.vae import Vaes
 from bridge.presets import ModelSource
 from krita_plugin.krita_bridge.wire.messages import UsedWeights, WeightsKind
-
-LORAS, EMBEDDINGS, HYPERNETWORKS = "loras", "embeddings", "hypernetworks"
-"""The folders of the bridge's home that painters put such files into; a model in diffusers layout may bring such
-folders of its own."""
 
 
 class Held:
@@ -52,16 +49,22 @@ class Held:
         self._adapters = Adapters(model, library(LORAS, "LoRA"), self._hashes)
         hypernetworks = library(HYPERNETWORKS, "hypernetwork")
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
+        self._vaes = Vaes(model, library(VAES, "VAE"), self._hashes)
         self.references = References(model, self._hashes)
         self.controls = Controls(model, own, self._hashes)
 
     def painter(self, settings: Settings, is_shown_pictures: bool) -> LoadedModel:
         """The model as it paints this job. Drafts are asked for again and again in the same size: that is worth a graph,
-        unless something hooks into the UNet."""
-        if not settings.draft:
-            return self.model
-        hooked = bool(settings.hypernetworks) or is_shown_pictures
-        return self.model.draft if hooked else self._recorded
+        unless something hooks into the UNet. A tiny VAE that makes drafts does so whatever VAE is asked for.
+
+        Raises BridgeError when the VAE that is asked for is missing or does not fit.
+        """
+        model = self.model
+        if settings.draft:
+            hooked = bool(settings.hypernetworks) or is_shown_pictures
+            model = model.draft if hooked else self._recorded
+        by_tiny_vae = settings.draft and self.model.draft is not self.model
+        return self._vaes.into(model, settings.vae) if settings.vae and not by_tiny_vae else model
 
     def rest(self) -> None:
         """Nobody waits: time for what makes the next drafts faster."""
@@ -69,9 +72,9 @@ class Held:
             with torch.inference_mode():
                 self._graphed.record()
 
-    def prepare(self, settings: Settings) -> tuple[UsedWeights, ...]:
+    def prepare(self, settings: Settings, painter: LoadedModel) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the
-        model, its VAE included where that is not its own.
+        model, the VAE of `painter` included where that is not its own.
 
         Raises BridgeError when a LoRA or hypernetwork is missing or does not fit.
         """
@@ -83,7 +86,7 @@ class Held:
             *_used(WeightsKind.LORA, loras),
             *_used(WeightsKind.HYPERNETWORK, hypernetworks),
             *self._embeddings(settings),
-            *_vae(self.model.draft if settings.draft else self.model),
+            *_vae(painter),
         )
 
     def _embeddings(self, settings: Settings) -> Iterator[UsedWeights]:

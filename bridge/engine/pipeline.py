@@ -44,7 +44,7 @@ class Engine:
         load: Load | None = None,
     ) -> None:
         """`threads`: how many torch uses on a CPU; None leaves it as it is. `home`: the bridge's folder, with
-        `loras`, `embeddings` and `hypernetworks`; None is the user's own.
+        `loras`, `embeddings`, `hypernetworks` and `vaes`; None is the user's own.
 
         Raises BridgeError when there is no such device.
         """
@@ -104,7 +104,7 @@ class Engine:
             held.references.beside(held.encoder, preset, *given) as seen,
         ):
             model = held.painter(settings, bool(seen.used))
-            weights = (*held.prepare(settings), *seen.weights)
+            weights = (*held.prepare(settings, model), *seen.weights)
             controlled = held.controls.use(job.request.controls, job.snapshot, preset)
             snapshot = replace(job.snapshot, controls=controlled.maps)
             if settings.upscale > 1:

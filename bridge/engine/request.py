@@ -25,7 +25,8 @@ class Settings:
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
     `upscale` is how many times as large the result is.
     `detail` is the strength of the second pass over what is larger than the model likes; `scale` what share of the size
-    it would choose, each way, the model works at. `draft`: with the model's tiny VAE, where it has one.
+    it would choose, each way, the model works at. `draft`: with the model's tiny VAE, where it has one. `vae`: the name of a
+    VAE in place of the preset's; empty for that.
     """
 
     preset: str
@@ -48,6 +49,7 @@ class Settings:
     upscale: float = 1.0
     scale: float = 1.0
     draft: bool = False
+    vae: str = ""
 
     @property
     def loras(self) -> dict[str, float]:
@@ -116,6 +118,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         upscale=request.upscale,
         scale=request.scale,
         draft=request.draft,
+        vae=request.vae or "",
     )
 
 

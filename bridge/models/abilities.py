@@ -13,7 +13,8 @@ from typing import Any
 
 from bridge.errors import BridgeError
 from bridge.models.families import SDXL
-from bridge.models.folder import CONTROLNET, EMBEDDED_FOLDER, UNET, read_json
+from bridge.models.folder import CONTROLNET, EMBEDDED_FOLDER, UNET, VAE, read_json
+from bridge.models.library import VAES, Library
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, Preset
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
@@ -23,6 +24,13 @@ _MAX_HEADER_BYTES = 16 << 20
 _FIRST_CONV = "model.diffusion_model.input_blocks.0.0.weight"
 _SDXL_TEXT = "conditioner.embedders.1.model.positional_embedding"
 _WITH_DEPTH = 5
+VAE_PREFIXES = ("", "first_stage_model.", "vae.")
+_FIRST_OF_DECODER = ("decoder.conv_in.weight", "decoder.layers.0.weight")
+"""Of an AutoencoderKL, in either layout, and of an AutoencoderTiny."""
+
+_Layer = tuple[str, list[int]]
+_USUAL_VAE: _Layer = ("decoder.conv_in.weight", [512, 4, 3, 3])
+"""That of SD 1.5 and SDXL."""
 
 
 def info_of(preset: Preset) -> PresetInfo:
@@ -39,6 +47,33 @@ def info_of(preset: Preset) -> PresetInfo:
         modes = tuple(ReferenceMode) if is_sdxl else (ReferenceMode.BOTH,)
     controls = tuple(kind for kind in ControlKind if kind in kinds)
     return replace(preset.info, controls=controls, references=modes)
+
+
+def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
+    """The names of the VAEs in the bridge's folder `home` that fit the preset's model, as far as their files' headers tell.
+
+    A model on the hub is taken for one with the usual VAE.
+    """
+    source, root = preset.model, _root(preset)
+    own: _Layer | None = _USUAL_VAE
+    if isinstance(source, ModelFile):
+        own = _first_of_decoder(source.path)
+    elif root is not None:
+        own = next(map(_first_of_decoder, (root / VAE).glob("*.safetensors")), None)
+    if own is None:
+        return ()
+    files = Library(home / VAES, "VAE", root and root / VAES).named()
+    return tuple(name for name, path in files.items() if _first_of_decoder(path) == own)
+
+
+def _first_of_decoder(path: Path) -> _Layer | None:
+    """The first layer of the VAE in a file: its name tells the kind, its shape how wide it is and for what latents."""
+    tensors = _tensors(path)
+    for prefix in VAE_PREFIXES:
+        for name in _FIRST_OF_DECODER:
+            if prefix + name in tensors:
+                return name, _shape(tensors[prefix + name])
+    return None
 
 
 def _root(preset: Preset) -> Path | None:

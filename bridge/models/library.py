@@ -1,14 +1,18 @@
-"""Folders of weights that painters name in prompts: LoRAs, textual inversions."""
+"""Folders of weights that painters name: LoRAs, hypernetworks and textual inversions in prompts, VAEs in requests."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
+
+LORAS, EMBEDDINGS, HYPERNETWORKS, VAES = "loras", "embeddings", "hypernetworks", "vaes"
+"""The folders of the bridge's home that painters put such files into; a model in diffusers layout may bring such
+folders of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,18 @@ class Library:
     def files(self) -> Mapping[str, Path]:
         """By name, in lower case. Pickled files are there too, for the error that they deserve."""
         found: dict[str, Path] = {}
-        for folder in filter(None, (self.folder, self.models_own)):
-            for path in _weights_below(folder):
-                name = path.relative_to(folder).with_suffix("").as_posix().casefold()
-                found.setdefault(name, path)
+        for name, path in self._all():
+            found.setdefault(name.casefold(), path)
         for name, path in list(found.items()):
             found.setdefault(name.rpartition("/")[2], path)
         return found
+
+    def named(self) -> Mapping[str, Path]:
+        """By the names that painters read, in alphabetical order."""
+        found: dict[str, Path] = {}
+        for name, path in self._all():
+            found.setdefault(name, path)
+        return dict(sorted(found.items(), key=lambda each: each[0].casefold()))
 
     def find(self, name: str) -> Path:
         """Raises BridgeError (MODEL_MISSING) with the names that come near."""
@@ -47,6 +56,12 @@ class Library:
                 Code.MODEL_MISSING, f"There is no {self.kind} “{name}”.", self._hint(name, files)
             )
         return path
+
+    def _all(self) -> Iterator[tuple[str, Path]]:
+        """Each file after its name; of two of the same name the one that counts is the first."""
+        for folder in filter(None, (self.folder, self.models_own)):
+            for path in _weights_below(folder):
+                yield path.relative_to(folder).with_suffix("").as_posix(), path
 
     def _hint(self, name: str, files: Mapping[str, Path]) -> str:
         near = difflib.get_close_matches(name.casefold(), files, n=3, cutoff=0.5)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
-from diffusers.models.resnet import ResnetBlock2D
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
@@ -21,9 +20,9 @@ from bridge.models.folder import EMBEDDED_FOLDER
 from bridge.models.folder_loader import load_folder
 from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel, SwappedVae
-from bridge.models.parts import OnPart, Parts, is_out_of_memory
+from bridge.models.parts import OnPart, Parts, is_out_of_memory, with_brake
 from bridge.models.preview import TinyDecoder, fit_linear_decoder
-from bridge.models.vae import with_tiny_vae, with_vae
+from bridge.models.vae import read_vae, with_tiny_vae
 from bridge.presets import (
     EmbeddedModel,
     HubModel,
@@ -72,7 +71,8 @@ def load(
             sha256, parts = _folder(source, target, number_format, report, cache)
         swapped = None
         if source.vae is not None:
-            parts = with_vae(parts, source.vae, target, number_format)
+            vae = read_vae(source.vae, parts.vae, parts.family, target, number_format)
+            parts = replace(parts, vae=vae)
             swapped = SwappedVae(source.vae.stem, cache.sha256(source.vae, lambda _: None))
         if source.tiny_vae is not None:
             parts = _with_tiny_vae(parts, source.tiny_vae, target, number_format, report)
@@ -238,9 +238,8 @@ def _brake(parts: Parts) -> Brake:
     """One for all blocks of the UNet and the VAEs: it is asked 22 times in a step of SD 1.5's UNet."""
     brake = Brake()
     networks = [parts.unet, parts.vae, *([parts.tiny.network] if parts.tiny is not None else [])]
-    for module in (module for network in networks for module in network.modules()):
-        if isinstance(module, (ResnetBlock2D, AutoencoderTinyBlock)):
-            module.register_forward_pre_hook(brake)
+    for network in networks:
+        with_brake(network, brake)
     return brake
 
 

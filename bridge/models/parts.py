@@ -10,10 +10,13 @@ from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
+from diffusers.models.resnet import ResnetBlock2D
 from torch import nn
 
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
+from bridge.models.brake import Brake
 from bridge.models.device import memory_format
 from bridge.models.families import SDXL, Family
 from bridge.models.loaded import TextEncoder
@@ -61,6 +64,13 @@ def finished(part: Network, source: Path, device: torch.device, dtype: torch.dty
         if not all(torch.isfinite(bound).item() for bound in torch.aminmax(weight)):
             raise weights.corrupt(source, f"has NaN or infinite weights ({name})")
     return part
+
+
+def with_brake(network: nn.Module, brake: Brake) -> None:
+    """Ask `brake` before each block of `network`."""
+    for module in network.modules():
+        if isinstance(module, (ResnetBlock2D, AutoencoderTinyBlock)):
+            module.register_forward_pre_hook(brake)
 
 
 def text_encoder(tokenizer: Any, network: Any, source: Path) -> TextEncoder:

@@ -57,16 +57,17 @@ def serve(
         return ServiceConfig(
             results=home / "results",
             worker_command=worker_command(device, own_presets, home),
-            offer=offer(own_presets),
+            offer=offer(own_presets, home),
             idle_minutes=idle_minutes,
         )
 
     return run(home, port, configure)
 
 
-def offer(presets_dir: Path) -> Offer:
-    """What clients may choose from: our presets and the painter's own, and why some of these are left out."""
-    from bridge.models.abilities import info_of
+def offer(presets_dir: Path, home: Path) -> Offer:
+    """What clients may choose from: our presets and the painter's own, and why some of these are left out; and the VAEs
+    in the bridge's folder `home`."""
+    from bridge.models.abilities import info_of, vaes_of
     from bridge.presets import DEFAULT_PRESET, load_presets
 
     from .session import Offer
@@ -78,7 +79,11 @@ def offer(presets_dir: Path) -> Offer:
     told = tuple(str(error) for error in bad[:_MOST_SKIPPED])
     infos = tuple(info_of(preset) for preset in presets.values())
     live = {preset.name: preset.live for preset in presets.values()}
-    return Offer(infos, DEFAULT_PRESET, told, live)
+
+    def vaes() -> dict[str, tuple[str, ...]]:
+        return {preset.name: vaes_of(preset, home) for preset in presets.values()}
+
+    return Offer(infos, DEFAULT_PRESET, told, live, vaes)
 
 
 def worker_command(device: str, presets_dir: Path, home: Path) -> Sequence[str]:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from .wire import limits
 from .wire.control import UsedControl
@@ -35,6 +35,7 @@ _FEWEST_FIELDS = 3
 """A last line of so many `Name: value` is one of parameters, not of the prompt: A1111's own rule."""
 
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
+_VAE_ENDING = re.compile(r"\.(safetensors|ckpt|pt)$")
 _SHORT_HASH = 10
 _HASHES = (
     ("Lora hashes", WeightsKind.LORA),
@@ -49,7 +50,8 @@ class Recipe:
     """What can be asked for again. None: the text does not say.
 
     `scheduler` as the text calls it; `clip_skip` counts as A1111 does; `size` is that of the picture, px.
-    `references`: how many reference images there were. Neither they nor what `controls` were taken from is in the text.
+    `vae`: in place of the preset's; empty for that. `references`: how many reference images there were. Neither they nor
+    what `controls` were taken from is in the text.
     """
 
     prompt: str = ""
@@ -64,6 +66,7 @@ class Recipe:
     mode: Optional[Mode] = None
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
+    vae: Optional[str] = None
     size: Optional[Extent] = None
     references: Optional[int] = None
     controls: Optional[Tuple[UsedControl, ...]] = None
@@ -75,34 +78,44 @@ def texts(
     facts: ResultFacts, scheduler_label: str, canvas: Extent, bounds: Bounds
 ) -> Dict[str, str]:
     """What is written into a picture of `canvas`, by key. `scheduler_label`: A1111's name for the scheduler."""
-    ours = {
-        "facts": to_fields(facts),
-        "canvas": to_fields(canvas),
-        "bounds": to_fields(bounds),
-    }
     return {
         PARAMETERS: write_parameters(facts, scheduler_label, canvas),
-        OURS: json.dumps(ours, ensure_ascii=False),
+        OURS: json.dumps(our_fields(facts, canvas, bounds), ensure_ascii=False),
     }
 
 
 def read_recipe(found: Mapping[str, str]) -> Optional[Recipe]:
     """The recipe in the texts of a picture; None when there is none."""
-    recipe = _read_ours(found.get(OURS, ""))
-    return recipe or read_parameters(found.get(PARAMETERS, ""))
+    ours = read_our_fields(found.get(OURS, ""))
+    if ours is None:
+        return read_parameters(found.get(PARAMETERS, ""))
+    facts, canvas, _ = ours
+    return recipe_of(facts, _usable(canvas.width, canvas.height))
 
 
 # ---- our own
 
 
-def _read_ours(text: str) -> Optional[Recipe]:
+def our_fields(facts: ResultFacts, canvas: Extent, bounds: Bounds) -> Dict[str, Any]:
+    """Every fact of a picture at `bounds` of `canvas`, as plain values for JSON."""
+    return {
+        "facts": to_fields(facts),
+        "canvas": to_fields(canvas),
+        "bounds": to_fields(bounds),
+    }
+
+
+def read_our_fields(text: str) -> Optional[Tuple[ResultFacts, Extent, Bounds]]:
+    """Facts, canvas and bounds in JSON of `our_fields`; None in any other text."""
     try:
         values = json.loads(text)
-        facts = from_fields(ResultFacts, values["facts"])
-        size = from_fields(Extent, values["canvas"])
+        return (
+            from_fields(ResultFacts, values["facts"]),
+            from_fields(Extent, values["canvas"]),
+            from_fields(Bounds, values["bounds"]),
+        )
     except (ValueError, RecursionError, LookupError, TypeError, MessageError):
         return None
-    return recipe_of(facts, _usable(size.width, size.height))
 
 
 def recipe_of(facts: ResultFacts, size: Optional[Extent] = None) -> Recipe:
@@ -120,6 +133,7 @@ def recipe_of(facts: ResultFacts, size: Optional[Extent] = None) -> Recipe:
         mode=facts.mode,
         clip_skip=_within(facts.clip_skip, 1, limits.MAX_CLIP_SKIP),
         guidance_rescale=_within(facts.guidance_rescale, 0.0, 1.0),
+        vae=facts.vae,
         size=size,
         references=len(facts.references),
         controls=facts.controls,
@@ -187,6 +201,7 @@ def read_parameters(text: str) -> Optional[Recipe]:
         strength=_real(fields, "denoising strength", 0.0, 1.0),
         clip_skip=_whole(fields, "clip skip", 1, limits.MAX_CLIP_SKIP),
         guidance_rescale=_real(fields, "cfg rescale", 0.0, 1.0),
+        vae=_VAE_ENDING.sub("", fields["vae"]) if "vae" in fields else None,
         size=_size(fields.get("size", "")),
     )
 

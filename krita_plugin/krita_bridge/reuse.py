@@ -10,7 +10,7 @@ from .conditions import ChosenControl, ChosenReference
 from .notes import Form
 from .pngtext import SIGNATURE, read_texts
 from .recipe import PARAMETERS, Recipe, read_recipe
-from .sampling import sampling_of
+from .sampling import find_vae, sampling_of
 from .text import tr
 from .wire.control import Control, ControlSource, UsedControl
 from .wire.messages import MessageError, PresetInfo
@@ -74,7 +74,10 @@ _Conditions = Tuple[Tuple[ChosenControl, ...], Tuple[ChosenReference, ...], List
 def _conditions(recipe: Recipe, now: Form, asked: Optional[Form]) -> _Conditions:
     """Controls, references, and what of both cannot be set. Of controls those from the canvas can, by the text alone."""
     if asked is not None:
-        return asked.controls, asked.references, []
+        # Documents keep no paths of files.
+        whole = len(asked.references) >= (recipe.references or 0)
+        left_out = [] if whole else [tr("reference images")]
+        return asked.controls, asked.references, left_out
     controls, references, left_out = now.controls, now.references, []
     if recipe.controls is not None:
         again = [_from_canvas(used) for used in recipe.controls]
@@ -115,6 +118,8 @@ def _left_out(recipe: Recipe, preset: Optional[PresetInfo]) -> List[str]:
         left_out.append(tr("preset"))
     if recipe.scheduler and identify(recipe.scheduler) is None:
         left_out.append(tr("scheduler"))
+    if recipe.vae and find_vae(recipe, preset) is None:
+        left_out.append(tr("VAE"))
     return left_out
 
 

@@ -19,6 +19,7 @@ class Sampling:
     scheduler: Optional[str] = None
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
+    vae: Optional[str] = None
 
     @property
     def count(self) -> int:
@@ -43,6 +44,14 @@ def read_sampling(values: Any) -> Sampling:
     return found if found.scheduler is None or identify(found.scheduler) else AS_PRESET
 
 
+def find_vae(recipe: Recipe, preset: Optional[PresetInfo]) -> Optional[str]:
+    """What the recipe's VAE is called among those that fit the preset's model; None when it is not there, or the preset's."""
+    wanted = (recipe.vae or "").casefold()
+    names = preset.vaes if preset is not None else ()
+    # A1111 names the file alone, wherever it lies.
+    return next((n for n in names if wanted in (n.casefold(), n.casefold().split("/")[-1])), None)
+
+
 def sampling_of(recipe: Recipe, preset: Optional[PresetInfo], now: Sampling) -> Sampling:
     """What a recipe says, `now` where it says nothing, and None where that is what its preset says."""
     scheduler = identify(recipe.scheduler) if recipe.scheduler else None
@@ -52,6 +61,7 @@ def sampling_of(recipe: Recipe, preset: Optional[PresetInfo], now: Sampling) -> 
         scheduler or now.scheduler,
         now.clip_skip if recipe.clip_skip is None else recipe.clip_skip,
         now.guidance_rescale if recipe.guidance_rescale is None else recipe.guidance_rescale,
+        now.vae if recipe.vae is None else find_vae(recipe, preset),
     )
     if preset is None:
         return said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Tuple
 
 from ..painting import Painting
 from ..qt import Qt, QtWidgets
@@ -17,6 +17,7 @@ class PresetBox(QtWidgets.QComboBox):  # type: ignore[misc]
         super().__init__()
         self._painting = painting
         self._wanted = ""
+        self._shown: Tuple[PresetInfo, ...] = ()
         self.setObjectName("preset")
         self.setAccessibleName(tr("Preset"))
         self.setMinimumContentsLength(8)
@@ -41,10 +42,11 @@ class PresetBox(QtWidgets.QComboBox):  # type: ignore[misc]
             self.setCurrentIndex(self.findData(preset.name))
 
     def show_known(self) -> bool:
-        """Bring the list in line with what the bridge has; returns whether it changed."""
+        """Bring the list in line with what the bridge has; returns whether that changed."""
         presets = self._painting.presets
-        if [self.itemData(i) for i in range(self.count())] == [preset.name for preset in presets]:
+        if presets == self._shown:
             return False
+        self._shown = presets
         self.blockSignals(True)
         self.clear()
         for preset in presets:

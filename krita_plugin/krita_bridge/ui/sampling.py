@@ -31,11 +31,19 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             self._scheduler.addItem(label, name)
         self._clip_skip = _field(QtWidgets.QSpinBox(), 0, limits.MAX_CLIP_SKIP, 1)
         self._rescale = _field(QtWidgets.QDoubleSpinBox(), -_RESCALE_STEP, 1.0, _RESCALE_STEP)
+        self._vae = QtWidgets.QComboBox()
+        self._vae.setMinimumContentsLength(8)
+        self._vae.setSizeAdjustPolicy(
+            QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self._preset: Optional[PresetInfo] = None
+        self._wanted_vae: Optional[str] = None
         self._guidance.setToolTip(tr("How closely the prompt is followed; 1: as the model likes"))
         self._clip_skip.setToolTip(
             tr("The text encoder's layer that is read, counted from the last: 1 skips none")
         )
         self._rescale.setToolTip(tr("Takes back the contrast of a high guidance"))
+        self._vae.setToolTip(tr("What turns the model's picture into pixels"))
         form = QtWidgets.QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(4)
@@ -45,14 +53,17 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             ("scheduler", tr("Scheduler"), self._scheduler),
             ("clip_skip", tr("Clip skip"), self._clip_skip),
             ("guidance_rescale", tr("Rescale"), self._rescale),
+            ("vae", tr("VAE"), self._vae),
         ):
             field.setObjectName(name)
             field.setAccessibleName(label)
             form.addRow(label, field)
+        self._vae_label = form.labelForField(self._vae)
         self.show_preset(None)
         for field in (self._steps, self._guidance, self._clip_skip, self._rescale):
             field.valueChanged.connect(lambda _: self.changed.emit())
         self._scheduler.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self._vae.currentIndexChanged.connect(lambda _: self._on_vae())
 
     def sampling(self) -> Sampling:
         """What is set."""
@@ -62,6 +73,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             self._scheduler.currentData(),
             _value(self._clip_skip),
             _value(self._rescale),
+            self._vae.currentData(),
         )
 
     def load(self, sampling: Sampling) -> None:
@@ -74,6 +86,8 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             field.setValue(field.minimum() if value is None else value)
         name = identify(sampling.scheduler or "")
         self._scheduler.setCurrentIndex(max(0, self._scheduler.findData(name)))
+        self._wanted_vae = sampling.vae
+        self._show_vaes()
 
     def show_preset(self, preset: Optional[PresetInfo]) -> None:
         """What the preset says, in each field that leaves it to that."""
@@ -87,6 +101,29 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._rescale.setSpecialValueText(text(preset and preset.guidance_rescale))
         named = LABELS.get(identify(preset.scheduler) or "", preset.scheduler) if preset else ""
         self._scheduler.setItemText(0, text(named))
+        self._preset = preset
+        self._show_vaes()
+
+    def _show_vaes(self) -> None:
+        """Those that fit the preset's model, and no row where there are none. One that was chosen for another model comes
+        back with that."""
+        names = [] if self._preset is None else list(self._preset.vaes)
+        if self._preset is None and self._wanted_vae is not None:
+            names.append(self._wanted_vae)  # the bridge has not said yet what there is
+        self._vae.blockSignals(True)
+        self._vae.clear()
+        self._vae.addItem(tr("preset"), None)
+        for name in names:
+            self._vae.addItem(name, name)
+        if self._wanted_vae in names:
+            self._vae.setCurrentIndex(1 + names.index(self._wanted_vae))
+        self._vae.blockSignals(False)
+        for widget in (self._vae_label, self._vae):
+            widget.setVisible(bool(names))
+
+    def _on_vae(self) -> None:
+        self._wanted_vae = self._vae.currentData()
+        self.changed.emit()
 
 
 def _field(field: Any, least: float, most: float, step: float) -> Any:

@@ -66,6 +66,7 @@ class PaintRequest:
     `detail`: strength, 0 to 1, of the second pass over what is larger than the model likes; 0 is none.
     `template` stands round the prompt, which goes where it says PLACE.
     `draft`: pixels are read and written by the model's tiny VAE, where it has one: many times as fast, and coarser.
+    `vae`: the name of a file in the bridge's folder of VAEs, in place of the preset's; a tiny VAE comes before it.
     """
 
     prompt: str
@@ -88,12 +89,14 @@ class PaintRequest:
     detail: Optional[float] = None
     template: Optional[str] = None
     draft: bool = False
+    vae: Optional[str] = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
         check_text("negative prompt", self.negative_prompt, limits.MAX_PROMPT_CHARACTERS)
         check_text("preset", self.preset, limits.MAX_NAME_CHARACTERS)
         check_text("scheduler", self.scheduler or "", limits.MAX_NAME_CHARACTERS)
+        check_text("VAE", self.vae or "", limits.MAX_NAME_CHARACTERS)
         check_range("strength", self.strength, 0.0, 1.0)
         check_range("seed", self.seed, 0, limits.MAX_SEED)
         if self.steps is not None:
@@ -153,7 +156,8 @@ class ResultFacts:
     bytes R G B A, empty when there was none. `software`: the libraries and the device.
 
     `steps_run` is how many of `steps` were run at this strength; `width` and `height` are the size
-    at which the model painted, px; `seconds` is the worker's time for the job.
+    at which the model painted, px; `seconds` is the worker's time for the job. `vae`: the name of the VAE that was asked for,
+    empty for the preset's.
     """
 
     prompt: str
@@ -188,6 +192,7 @@ class ResultFacts:
     scale: float = 1.0
     detail: float = 0.0
     draft: bool = False
+    vae: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,7 @@ class PresetInfo:
 
     `controls`: the kinds that it has a ControlNet for, or a depth channel. `references`: what can be taken from a
     reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
+    `vaes`: the names of the VAEs that fit the model.
     """
 
     name: str
@@ -209,6 +215,7 @@ class PresetInfo:
     references: Tuple[ReferenceMode, ...] = ()
     clip_skip: int = 1
     guidance_rescale: float = 0.0
+    vaes: Tuple[str, ...] = ()
 
 
 # ---- client to bridge

@@ -23,7 +23,8 @@ from tests.scripted_bridge import ScriptedBridge
 
 A1111 = (
     "a (blue:1.2) boat\nNegative prompt: blurry\nSteps: 30, Sampler: DPM++ 2M, Schedule type: Karras, "
-    "CFG scale: 7.5, Seed: 123, Size: 96x80, Model: Embedded, Denoising strength: 0.4, Clip skip: 2"
+    "CFG scale: 7.5, Seed: 123, Size: 96x80, Model: Embedded, Denoising strength: 0.4, Clip skip: 2, "
+    "VAE hash: 0123456789, VAE: warm.safetensors"
 )
 
 
@@ -64,7 +65,7 @@ def test_a_result_can_be_painted_again_from_its_file(
     words = ["--prompt", "a {red|blue} boat — 舟", "--negative", "blurry", "--seed", 9]
     words += ["--steps", 7, "--guidance", 2.5, "--scheduler", "lcm", "--strength", 0.35]
     words += ["--clip-skip", 2, "--guidance-rescale", 0.7, "--mode", "variation"]
-    words += ["--blend", "exact", "--no-match-colors"]
+    words += ["--blend", "exact", "--no-match-colors", "--vae", "mine/Warm"]
     assert paint(tmp_path, "--image", image, *words, "--out", out) == 0
     first = last_request(bridge)
     assert paint(tmp_path, "--image", image, "--settings-from", out, "--out", out) == 0
@@ -105,6 +106,7 @@ def test_a1111s_files_are_understood(bridge: ScriptedBridge, tmp_path: Path) -> 
         assert (request.prompt, request.negative_prompt) == ("a (blue:1.2) boat", "blurry")
         assert (request.seed, request.steps, request.guidance) == (123, 30, 7.5)
         assert (request.scheduler, request.clip_skip) == ("dpmpp_2m_karras", 2)
+        assert request.vae == "mine/Warm"
         assert (request.preset, request.strength) == ("embedded", 1.0)  # nothing to keep of it
         with Image.open(out) as image:
             assert image.size == (96, 80)
@@ -116,9 +118,11 @@ def test_the_command_line_comes_first(bridge: ScriptedBridge, tmp_path: Path) ->
     file = write_a1111(tmp_path / "theirs.png")
     words = ["--settings-from", file, "--out", tmp_path / "o.png"]
     words += ["--prompt", "a tree", "--seed", 1, "--scheduler", "DDIM", "--size", "64x64"]
+    words += ["--vae", "cold"]
     assert paint(tmp_path, *words) == 0
     request = last_request(bridge)
     assert (request.prompt, request.seed, request.scheduler) == ("a tree", 1, "DDIM")
+    assert request.vae == "cold"
     assert (request.negative_prompt, request.steps) == ("blurry", 30)
 
 
@@ -126,11 +130,13 @@ def test_what_is_not_here_is_said_and_the_presets_own_is_used(
     bridge: ScriptedBridge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = A1111.replace("DPM++ 2M,", "Warp,").replace("Embedded", "dream v8")
+    text = text.replace("warm.", "cold.")
     file = write_a1111(tmp_path / "theirs.png", text)
     assert paint(tmp_path, "--settings-from", file, "--out", tmp_path / "o.png") == 0
     request = last_request(bridge)
-    assert (request.scheduler, request.preset) == (None, "")
+    assert (request.scheduler, request.preset, request.vae) == (None, "", None)
     said = capsys.readouterr().err
+    assert "no VAE “cold” for this model" in said
     assert "no scheduler “Warp Karras”" in said and "No preset has “dream v8”" in said
 
 

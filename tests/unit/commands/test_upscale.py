@@ -79,12 +79,12 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_job_makes_a_small_picture(
     factor: float, bridge: ScriptedBridge, run: Callable[..., int], picture: Path, tmp_path: Path
 ) -> None:
-    assert run("--factor", factor, "--prompt", "a boat", "--seed", 5) == 0
+    assert run("--factor", factor, "--prompt", "a boat", "--seed", 5, "--vae", "warm") == 0
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), whole(picture, factor))
     (submit,) = bridge.wait_for(messages.Submit)
     assert submit.bounds == Bounds(0, 0, WIDTH, HEIGHT)
     assert submit.request == messages.PaintRequest(
-        "a boat", strength=0.3, seed=5, upscale=factor, mode=None
+        "a boat", strength=0.3, seed=5, upscale=factor, mode=None, vae="warm"
     )
     assert len(bridge.wait_for(messages.Acknowledge)) == 1
 

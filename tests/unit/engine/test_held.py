@@ -84,6 +84,42 @@ def test_a_hypernetwork_changes_its_picture_and_no_other(
     assert used.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_a_vae_that_is_chosen_makes_its_picture_and_no_other(
+    model: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "vaes" / "Warm.safetensors"
+    tensors = {name: weight.clone() for name, weight in model.vae.state_dict().items()}
+    tensors["decoder.conv_out.bias"] += 0.3
+    write(path, tensors)
+    engine = engine_of(model, tmp_path)
+    plain, chosen = paint(engine, "a boat"), paint(engine, "a boat", vae="warm")
+    assert chosen.image[..., :3].mean() > plain.image[..., :3].mean() + 10
+    assert np.array_equal(paint(engine, "a boat").image, plain.image)
+    (used,) = chosen.facts.weights
+    assert (used.kind, used.name, chosen.facts.vae) == (WeightsKind.VAE, "warm", "warm")
+    assert used.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (plain.facts.weights, plain.facts.vae) == ((), "")
+    drafted = paint(engine, "a boat", vae="warm", draft=True)
+    assert np.array_equal(drafted.image, chosen.image), "there is no tiny VAE to make it"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("cold", Code.MODEL_MISSING), ("../warm", Code.MODEL_MISSING), ("pickled", Code.MODEL_UNSAFE)],
+)
+def test_a_vae_that_cannot_be_had_ends_the_job_and_no_other(
+    model: LoadedModel, tmp_path: Path, name: str, code: Code
+) -> None:
+    (tmp_path / "vaes").mkdir()
+    (tmp_path / "vaes" / "pickled.pt").write_bytes(b"\x80\x02}q\x00.")
+    write(tmp_path / "warm.safetensors", dict(model.vae.state_dict()))
+    engine = engine_of(model, tmp_path)
+    with pytest.raises(BridgeError) as caught:
+        paint(engine, "a boat", vae=name)
+    assert caught.value.code is code
+    paint(engine, "a boat")
+
+
 def test_a_missing_lora_ends_the_job_with_its_name(model: LoadedModel, tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="no LoRA “ink”") as caught:
         paint(engine_of(model, tmp_path), "a <lora:ink>")

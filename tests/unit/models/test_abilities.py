@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bridge.models.abilities import info_of
+from bridge.models.abilities import info_of, vaes_of
 from bridge.presets import (
+    EmbeddedModel,
     HubModel,
     IpAdapterFiles,
     ModelFile,
@@ -20,6 +22,7 @@ from bridge.presets import (
 )
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.reference import ReferenceMode
+from tests.tiny_vaes import EMBEDDED_VAE
 
 ADAPTER = IpAdapterFiles(Path("adapter.safetensors"), Path("encoder"))
 ALL, BOTH = tuple(ReferenceMode), (ReferenceMode.BOTH,)
@@ -40,6 +43,7 @@ def folder(path: Path, config: object = None, own: tuple[str, ...] = ()) -> Mode
 
 def file(path: Path, header: object) -> ModelFile:
     data = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(len(data).to_bytes(8, "little") + data)
     return ModelFile(path)
 
@@ -78,6 +82,36 @@ def test_style_and_composition_are_for_sdxl(tmp_path: Path) -> None:
     assert info_of(on_hub).references == ALL
 
 
+def decoder(width: int, latents: int, prefix: str = "") -> dict[str, object]:
+    """The header of an AutoencoderKL's file."""
+    return {f"{prefix}decoder.conv_in.weight": {"shape": [width, latents, 3, 3]}}
+
+
+def test_of_the_vaes_in_the_folder_those_are_offered_that_fit(tmp_path: Path) -> None:
+    vaes = tmp_path / "vaes"
+    file(vaes / "sd" / "MSE.safetensors", decoder(512, 4))
+    file(vaes / "anime.safetensors", decoder(512, 4, "first_stage_model."))
+    file(vaes / "flux.safetensors", decoder(512, 16))
+    shutil.copy(EMBEDDED_VAE, vaes / "small.safetensors")
+    (vaes / "broken.safetensors").write_bytes(b"no header")
+    (vaes / "pickled.pt").write_bytes(b"\x80\x02}q\x00.")
+    big = file(tmp_path / "m.safetensors", decoder(512, 4, "first_stage_model."))
+    own = folder(tmp_path / "m", {}, ("vae", "vaes"))
+    file(own.path / "vae" / "diffusion_pytorch_model.safetensors", decoder(512, 16))
+    file(own.path / "vaes" / "its own.safetensors", decoder(512, 16))
+    sources: dict[ModelSource, tuple[str, ...]] = {
+        HubModel(repository="a/b"): ("anime", "sd/MSE"),
+        big: ("anime", "sd/MSE"),
+        own: ("flux", "its own"),
+        EmbeddedModel(): ("small",),
+        ModelFile(tmp_path / "none.safetensors"): (),
+        ModelFolder(tmp_path / "none"): (),
+    }
+    for source, names in sources.items():
+        assert vaes_of(preset(source), tmp_path) == names, source
+    assert vaes_of(preset(big), tmp_path / "another home") == ()
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 20, b"\x02" + bytes(7) + b"[]", None])
 def test_a_model_that_cannot_be_read_can_do_what_its_preset_says(
     tmp_path: Path, content: bytes | None
@@ -93,8 +127,8 @@ def test_a_model_that_cannot_be_read_can_do_what_its_preset_says(
 
 def test_nothing_of_it_loads_torch() -> None:
     script = (
-        "import sys; from bridge.models.abilities import info_of; from bridge.presets import load_presets\n"
-        "[info_of(preset) for preset in load_presets().values()]\n"
+        "import sys, pathlib; from bridge.models.abilities import info_of, vaes_of; from bridge.presets import load_presets\n"
+        "for preset in load_presets().values(): info_of(preset), vaes_of(preset, pathlib.Path())\n"
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

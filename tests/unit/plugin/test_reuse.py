@@ -129,6 +129,22 @@ def test_only_what_the_preset_does_not_say_is_set() -> None:
     assert form.sampling == Sampling(20, 7.0, "euler_a", 1, 0.0)
 
 
+def test_another_vae_comes_back_where_it_is_there() -> None:
+    preset = replace(OWN, vaes=("Cold", "mine/Warm"))
+    before = replace(NOW, preset="own", sampling=Sampling(vae="Cold"))
+    for said, vae, left_out in (
+        ("mine/warm", "mine/Warm", []),
+        ("WARM", "mine/Warm", []),
+        ("gone", None, ["VAE"]),
+        ("", None, []),
+        (None, "Cold", []),
+    ):
+        recipe = replace(recipe_of(FACTS), vae=said)
+        form, without = reuse(recipe, (preset,), before)
+        assert (form.sampling, without) == (Sampling(vae=vae), left_out)
+    assert reuse(recipe_of(replace(FACTS, vae="Cold")), (OWN,), before)[1] == ["VAE"]
+
+
 def test_spellings_of_a_scheduler_are_one() -> None:
     preset = replace(OWN, scheduler="dpmpp_2m_karras")
     recipe = Recipe(preset="own", scheduler="DPM++ 2M Karras")

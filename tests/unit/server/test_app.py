@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from tests.bridge_process import (
     client,
     submit,
 )
+from tests.tiny_vaes import EMBEDDED_VAE
 
 
 def worker_of(process: BridgeProcess) -> psutil.Process:
@@ -176,8 +178,17 @@ def test_a_preset_that_cannot_be_used_is_left_out_and_told_why(tmp_path: Path) -
     text = 'label = "{0}"\nnative = 128\n[model]\nembedded = true\n[sampling]\nsteps = {1}\nguidance = 1.0\nscheduler = "ddim"\n'
     (tmp_path / "short.toml").write_text(text.format("Short", 4))
     (tmp_path / "long.toml").write_text(text.format("Long", 151))
-    offer = app.offer(tmp_path)
+    offer = app.offer(tmp_path, tmp_path)
     names = [preset.name for preset in offer.presets]
     assert "short" in names and "long" not in names
     (sentence,) = offer.skipped
     assert "long.toml" in sentence and "150" in sentence
+
+
+def test_vaes_that_come_later_are_offered_too(tmp_path: Path) -> None:
+    offer = app.offer(tmp_path / "presets", tmp_path)
+    assert offer.vaes()["embedded"] == ()
+    (tmp_path / "vaes").mkdir()
+    shutil.copy(EMBEDDED_VAE, tmp_path / "vaes" / "soft.safetensors")
+    assert offer.vaes()["embedded"] == ("soft",)
+    assert offer.vaes()["sd15"] == ()
