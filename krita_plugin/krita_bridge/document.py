@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Set, Tuple
 
 from krita import Krita
 
@@ -121,6 +121,13 @@ class CanvasDocument:
     def active_node(self) -> Any:
         return self._document.activeNode()
 
+    def active_layer(self) -> Any:
+        """The active layer, of an active mask the layer that it belongs to; None without one."""
+        node = self.active_node()
+        while node is not None and node.type().endswith("mask"):
+            node = node.parentNode()
+        return node
+
     def activate(self, node: Any) -> None:
         self._document.setActiveNode(node)
 
@@ -165,6 +172,10 @@ class CanvasDocument:
             pending.extend((child, depth + 1) for child in node.childNodes())
         return found
 
+    def layer_ids(self) -> Set[str]:
+        """The uniqueIds of all that hangs in the layer tree."""
+        return {node.uniqueId().toString() for node in self.nodes()}
+
     def holds(self, node: Any) -> bool:
         """Whether `node` hangs in this document's tree."""
         root = self.root().uniqueId()
@@ -177,13 +188,33 @@ class CanvasDocument:
     # ---- memory
 
     def memory(self) -> Optional[DocumentMemory]:
-        return read_memory(bytes(self._document.annotation(ANNOTATION)))
+        return read_memory(self.annotation(ANNOTATION))
 
     def remember(self, memory: DocumentMemory) -> None:
         """Keep it inside the file. Marks the document as modified, so only with a change of the picture."""
         if self.memory() != memory:
-            data = QtCore.QByteArray(memory.dumps())
-            self._document.setAnnotation(ANNOTATION, "Krita Bridge", data)
+            self.annotate(ANNOTATION, memory.dumps())
+
+    # ---- annotations (provenance.Annotated)
+
+    def annotations(self) -> List[str]:
+        """The names of all, those of others too, oldest first."""
+        return list(self._document.annotationTypes())
+
+    def annotation(self, name: str) -> bytes:
+        """Empty when there is none of this name."""
+        return bytes(self._document.annotation(name))
+
+    def annotate(self, name: str, data: bytes) -> None:
+        """Keep it inside the file. Marks the document as modified; makes no undo step."""
+        self._document.setAnnotation(name, "Krita Bridge", QtCore.QByteArray(data))
+
+    def drop_annotations(self, names: Iterable[str]) -> None:
+        """Without marking the document as modified: nobody is to be asked to save for this alone."""
+        was_modified = self._document.modified()
+        for name in names:
+            self._document.removeAnnotation(name)
+        self._document.setModified(was_modified)
 
 
 _template: Any = None

@@ -7,9 +7,10 @@ from typing import Any, Optional
 from krita import Krita
 
 from .closing import close_guard, in_dialog, let_krita_catch_up
-from .document import SRGB, active_document
+from .document import SRGB, CanvasDocument, active_document
 from .history import Entry
 from .painting import Painting
+from .provenance import Record, write
 from .qt import QtWidgets
 from .strips import strips
 from .text import tr
@@ -64,6 +65,8 @@ def open_larger(entry: Entry, painting: Painting) -> Task:
         layer.setPixelData(data, strip.x, strip.y, strip.width, strip.height)
         yield 0.0
     document.refreshProjection()
+    record = Record(entry.facts, entry.canvas, entry.bounds)
+    write(CanvasDocument(document), layer.uniqueId().toString(), record)
     document.setModified(True)
     yield from _until_rest()
     _open_behind(window, document)

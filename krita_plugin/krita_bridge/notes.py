@@ -91,20 +91,22 @@ def read_form(text: str) -> Form:
     return form if 0 <= form.seed < 2**63 else replace(form, seed=0)
 
 
+def without_files(form: Form) -> Form:
+    """For what is written into a document: the paths of files say something about the painter's computer, and a stranger's
+    document must not have files opened here."""
+    references = tuple(chosen for chosen in form.references if not chosen.file)
+    return replace(form, references=references)
+
+
 @dataclass(frozen=True)
 class DocumentMemory:
-    """Kept inside the document: an id that survives saving, and the painter's form.
-
-    The form without the paths of files: they say something about the painter's computer, and a stranger's document must
-    not have files opened here.
-    """
+    """Kept inside the document: an id that survives saving, and the painter's form, `without_files`."""
 
     document: str
     form: Form
 
     def __post_init__(self) -> None:
-        references = tuple(chosen for chosen in self.form.references if not chosen.file)
-        object.__setattr__(self, "form", replace(self.form, references=references))
+        object.__setattr__(self, "form", without_files(self.form))
 
     def dumps(self) -> bytes:
         return json.dumps({"document": self.document, "form": to_fields(self.form)}).encode("utf-8")

@@ -16,6 +16,7 @@ from .closing import close_guard, in_dialog
 from .document import CanvasDocument
 from .guard import Decision, DocumentState, LayerFate, Placement, decide
 from .hang import anchor, hang, top_of
+from .provenance import Record, write
 from .redraw import forget_redo, layer_was_added, nothing_to_redo, redraw
 from .strips import strips
 from .turns import Task
@@ -114,8 +115,10 @@ class JobLayer:
         """Whether another preview may be shown: drawing them takes a tenth of Krita's time at most."""
         return time.monotonic() >= self._next_preview
 
-    def finish(self, bounds: Bounds, image: Buffer, name: str) -> Generator[float, None, Decision]:
-        """Write the result and unlock the layer; returns what became of it.
+    def finish(
+        self, bounds: Bounds, image: Buffer, name: str, record: Optional[Record] = None
+    ) -> Generator[float, None, Decision]:
+        """Write the result and unlock the layer; returns what became of it. `record`: how it was made.
 
         A layer that the painter has taken away by undo gets its pixels all the same: redo then brings back the
         result and not a half-finished preview.
@@ -132,24 +135,27 @@ class JobLayer:
         yield from self._write(bounds, image)
         yield from self.until_idle()
         self._node.setName(name)
+        self._keep(record)
         yield from self._done()
         return decision
 
-    def add(self) -> Generator[float, None, Decision]:
+    def add(self, record: Optional[Record] = None) -> Generator[float, None, Decision]:
         """Put the layer into the document with the pixels that it has; returns what became of it."""
         yield from self.until_idle()
         decision = self.decide()
         if decision.placement is not Placement.KEEP_IN_HISTORY:
             yield from self._attach(decision.placement)
             yield from self.until_idle()
+            self._keep(record)
             yield from self._done()
         return decision
 
-    def swap(self, bounds: Bounds, image: Buffer, name: str) -> Task:
+    def swap(self, bounds: Bounds, image: Buffer, name: str, record: Record) -> Task:
         """Show another result of the same press instead."""
         yield from self._write(bounds, image)
         yield from self.until_idle()
         self._node.setName(name)
+        self._keep(record)
         close_guard.layer_changed()
         if self.fate() is LayerFate.PRESENT:
             yield from redraw(self.document, self._node)
@@ -182,6 +188,11 @@ class JobLayer:
         self._finished = True
 
     # ---- steps
+
+    def _keep(self, record: Optional[Record]) -> None:
+        """Of the layer that hangs there: on a large canvas that is another than at first."""
+        if record is not None and self.document.is_open():
+            write(self.document, self._node.uniqueId().toString(), record)
 
     def _done(self) -> Task:
         if self.fate() is LayerFate.PRESENT:

@@ -7,7 +7,7 @@ import random
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from . import document as documents
 from . import settings as stored
@@ -26,9 +26,11 @@ from .live.aim import aim
 from .live.follow import Wanted
 from .live.keeper import LiveKeeper
 from .live.painter import LivePainter
+from .made import MadeLayer, save_layer
 from .notes import DocumentNote, Form
 from .painting import Job, KeptMap, Painting
 from .place import JobLayer
+from .provenance import Record, forget_gone_layers
 from .qt import QtCore, pyqtSignal
 from .saving import save_png
 from .text import tr
@@ -69,6 +71,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self._layers: Dict[str, JobLayer] = {}
         self._layer_of_job: Dict[str, JobLayer] = {}
         self._latest: Dict[str, Tuple[Bounds, Buffer]] = {}
+        self._seen: Set[str] = set()
         self._epoch = 0
         self._turns = Turns(self._on_failure)
         self._arrivals = _Arrivals()
@@ -124,6 +127,12 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     def asked(self, entry: Entry) -> Optional[Form]:
         """The form that a result of this run of Krita was asked for with."""
         return self.forms.asked(_press_of(entry))
+
+    def seen(self, document: CanvasDocument) -> None:
+        """The document is in front; for the first time it was just opened or made."""
+        if document.key not in self._seen:
+            self._seen.add(document.key)
+            forget_gone_layers(document)
 
     # ---- generating
 
@@ -299,6 +308,10 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         """Write a result into a PNG that tells how it was made."""
         self._turns.add("save", save_png(entry, path, self.painting))
 
+    def save_layer(self, made: MadeLayer, path: Path) -> None:
+        """The same for what is on a layer now."""
+        self._turns.add("save", save_layer(made, path, self.painting))
+
     def keep_map(self, entry: Entry, kept: KeptMap) -> None:
         self._turns.add(entry.job, self._keep_map(entry, kept))
 
@@ -334,7 +347,8 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     def _finish(self, entry: Entry, layer: JobLayer) -> Task:
         name = _name_of(entry)
-        decision = yield from layer.finish(entry.bounds, entry.image, name)
+        record = self._record_of(entry)
+        decision = yield from layer.finish(entry.bounds, entry.image, name, record)
         if decision.placement is Placement.KEEP_IN_HISTORY:
             self.painting.kept(entry.job, decision.sentence)
             return
@@ -369,7 +383,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         name = _name_of(entry)
         layer = self._layers.get(_press_of(entry))
         if layer is not None and layer.is_untouched():
-            yield from layer.swap(entry.bounds, entry.image, name)
+            yield from layer.swap(entry.bounds, entry.image, name, self._record_of(entry))
             self.painting.placed(entry.job)
             return
         document = self._document_for(entry)
@@ -378,6 +392,9 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             return
         left_over = document.left_over(_press_of(entry), name) if layer is None else None
         yield from self._finish(entry, JobLayer(document, name, left_over))
+
+    def _record_of(self, entry: Entry) -> Record:
+        return Record(entry.facts, entry.canvas, entry.bounds, self.asked(entry))
 
     def _document_for(self, entry: Entry) -> Optional[CanvasDocument]:
         """The document a result belongs to when it is open, else the one in front."""

@@ -40,6 +40,7 @@ def test_a_kept_picture_is_a_layer_and_one_undo_step_and_stays_in_the_selection(
     )
     live.switch(False)
     document.settle()
+    assert document.recorded() == {layer.id for layer in layers_of(document, PROMPT)}
     before.assert_only_selected_pixels_changed()
     before.assert_one_undo_restores_and_redo_repeats()
 
@@ -56,6 +57,7 @@ def test_of_a_picture_kept_in_parts_only_what_is_painted_white_is_seen(
     document.settle()
     layer = next(layer for layer in layers_of(document, PROMPT) if not layer.locked)
     assert [(child.name, child.kind) for child in layer.children] == [(MASK, "transparencymask")]
+    assert layer.id in document.recorded()
     assert np.array_equal(document.flattened(), before.pixels), "the mask hides not all of it"
 
     studio.krita.agent.call("set_brush", "b) Basic-5", 40.0, [255, 255, 255])
@@ -117,6 +119,7 @@ def test_recorded_pictures_become_one_animated_layer_and_one_undo_step(
         studio.krita.evaluate(find + "sum(layer.hasKeyframeAtTime(at) for at in range(1000))")
     )
     assert not document.layer(RECORDING).visible
+    assert document.layer(RECORDING).id in document.recorded()
     assert count >= 2 and f" {count} frames" in said
     read = "bytes(layer.pixelDataAtTime(0, 0, {}, {}, {}))"
     frames = [studio.krita.evaluate(find + read.format(WIDTH, HEIGHT, at)) for at in (0, count - 1)]

@@ -110,5 +110,6 @@ def test_variations_take_each_others_place_on_one_layer(studio: Studio) -> None:
     (second,) = layers_of(document, "a bird")
     assert second.id == first.id
     document.settle()
+    assert document.recorded() == {second.id}
     assert not np.array_equal(document.layer_pixels(second.name), pixels)
     before.assert_one_undo_restores_and_redo_repeats()

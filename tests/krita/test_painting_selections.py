@@ -106,6 +106,7 @@ def test_a_small_selection_on_a_huge_canvas(studio: Studio) -> None:
     studio.docker.ask_for("an island")
     result = studio.docker.wait_for_result(document, "an island")
     assert result.bounds == (10_000, 12_000, 200, 160)
+    assert document.recorded() == {result.id}
     changed = (before != document.flattened_part(around)).any(axis=-1)
     inside = np.zeros_like(changed)
     inside[100:260, 100:300] = True

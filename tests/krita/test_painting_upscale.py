@@ -89,6 +89,7 @@ def test_the_canvas_becomes_a_larger_document(studio: Studio) -> None:
     assert (facts["width"], facts["height"]) == (2 * WIDTH, 2 * HEIGHT)
     (layer,) = larger.layers()
     assert layer.name.startswith("two fields (")
+    assert larger.recorded() == {layer.id} and not document.recorded()
     made = larger.flattened().astype(int)
     assert (made[..., 3] == 255).all()
     enlarged = before.pixels.astype(int).repeat(2, 0).repeat(2, 1)

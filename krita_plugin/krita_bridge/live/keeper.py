@@ -3,7 +3,7 @@ animated layer. Each is one undo step, and made only when the painter asks for i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -11,10 +11,11 @@ from ..document import CanvasDocument
 from ..guard import Placement
 from ..kralayers import layer_from, masked_layer
 from ..place import JobLayer
+from ..provenance import Record
 from ..steady import is_pressed
 from ..text import tr
 from ..turns import Task, Turns
-from ..wire.messages import ResultFacts
+from ..wire.messages import LivePicture, ResultFacts
 from ..words import layer_name, title
 from .painter import Shown
 from .pngs import PngFiles
@@ -29,6 +30,8 @@ LAST_PATIENCE = 2.0
 class _Recording:
     document: CanvasDocument
     recorder: Recorder
+    latest: Optional[Record] = None
+    """How the latest frame was made: of an animated layer only one can be told."""
 
 
 class LiveKeeper:
@@ -64,7 +67,7 @@ class LiveKeeper:
         name = _name_of(message.facts)
         fresh = masked_layer() if in_parts else None
         layer = JobLayer(document, name, fresh=fresh)
-        decision = yield from layer.finish(message.bounds, shown.image, name)
+        decision = yield from layer.finish(message.bounds, shown.image, name, _record(message))
         if decision.sentence:
             self._say(decision.sentence)
         elif fresh is not None and decision.placement is not Placement.KEEP_IN_HISTORY:
@@ -111,6 +114,7 @@ class LiveKeeper:
             self.end_recording()
             return
         recorder.add(shown.message.bounds, shown.image)
+        self._recording = replace(recording, latest=_record(shown.message))
         if recorder.is_full or recorder.failure:
             self.end_recording()
 
@@ -156,7 +160,7 @@ class LiveKeeper:
             )
         else:
             layer = JobLayer(document, "", fresh=layer_from(recorder.layer))
-            decision = yield from layer.add()
+            decision = yield from layer.add(recording.latest)
             if decision.placement is Placement.KEEP_IN_HISTORY:
                 self._say(
                     tr("The recording found no place. Its frames are in {0}", recorder.folder)
@@ -170,6 +174,10 @@ def _pen_up() -> Task:
     """Reading a layer from a file takes half a second, and whichever layer is active, a stroke stays on the one it began on."""
     while is_pressed():
         yield POLL_SECONDS
+
+
+def _record(message: LivePicture) -> Record:
+    return Record(message.facts, message.canvas, message.bounds)
 
 
 def _name_of(facts: ResultFacts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 from krita import DockWidget
 
@@ -12,6 +12,7 @@ from .. import settings as stored
 from ..conditions import ChosenControl
 from ..document import CanvasDocument
 from ..live.follow import Wanted
+from ..made import active_made_layer
 from ..painting import Stage
 from ..qt import Qt, QtCore, QtWidgets
 from ..studio import Studio
@@ -69,6 +70,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         if self._document is not None:
             self._studio.forms.keep(self._document.key, self._form.form())
         self._document = document
+        if document is not None:
+            self._studio.seen(document)
         self._look()
         self._form.show_document(document)
 
@@ -221,6 +224,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._gear.toggled.connect(self._settings.setVisible)
         self._settings.changed.connect(studio.change_settings)
         self._form.submitted.connect(self.generate)
+        self._form.layer_png_wanted.connect(self._choose_layer_png)
         self._generate.clicked.connect(lambda: self.generate())
         self._live.clicked.connect(lambda _: self.toggle_live())
         self._live_view.keep_wanted.connect(studio.keep)
@@ -242,10 +246,17 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
     def _choose_png(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
         if entry is not None:
-            proposed = Path(QtCore.QDir.homePath()) / f"{entry.facts.seed}.png"
-            choose_png_to_write(
-                self, tr("Save as PNG"), proposed, lambda path: self._studio.save(entry, path)
-            )
+            self._ask_for_png(entry.facts.seed, lambda path: self._studio.save(entry, path))
+
+    def _choose_layer_png(self) -> None:
+        made = active_made_layer(self._studio.painting.say)
+        if made is not None:
+            seed = made.record.facts.seed
+            self._ask_for_png(seed, lambda path: self._studio.save_layer(made, path))
+
+    def _ask_for_png(self, seed: int, chosen: Callable[[Path], None]) -> None:
+        proposed = Path(QtCore.QDir.homePath()) / f"{seed}.png"
+        choose_png_to_write(self, tr("Save as PNG"), proposed, chosen)
 
     def _folds(self) -> Dict[str, Fold]:
         return {"negative": self._form.folds["negative"], **self._lower}

@@ -9,6 +9,7 @@ from typing import Dict, Optional
 from ..conditions import ChosenControl, without_keep
 from ..document import CanvasDocument
 from ..history import Entry
+from ..made import active_made_layer
 from ..notes import Form
 from ..qt import QtCore, QtWidgets, pyqtSignal
 from ..recipe import Recipe, recipe_of
@@ -33,6 +34,8 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
     """`preset`, `prompt` and `strength` are always in sight; `folds`, by name, open and close."""
 
     submitted = pyqtSignal()
+    layer_png_wanted = pyqtSignal()
+    """The active layer shall be saved with its settings."""
 
     def __init__(self, studio: Studio) -> None:
         super().__init__()
@@ -62,6 +65,8 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         self.prompt.submitted.connect(self.submitted)
         self._negative.submitted.connect(self.submitted)
         self._sampling.changed.connect(self._on_sampling)
+        self._more.layer_wanted.connect(self._use_settings_of_layer)
+        self._more.png_wanted.connect(self.layer_png_wanted)
         self._more.file_chosen.connect(self._use_settings_from)
         for name, panel in (("controls", self._controls), ("references", self._references)):
             panel.changed.connect(partial(self._count, name, panel))
@@ -119,7 +124,7 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         if self.preset.show_known():
             self._on_preset()
 
-    # ---- settings of a result or a file
+    # ---- settings of a result, a layer or a file
 
     def use_settings_of(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
@@ -143,16 +148,23 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         if entry is not None:
             QtWidgets.QApplication.clipboard().setText(str(entry.facts.seed))
 
+    def _use_settings_of_layer(self) -> None:
+        made = active_made_layer(self._studio.painting.say)
+        if made is not None:
+            left_out = self._reuse(recipe_of(made.record.facts), made.record.asked)
+            self._say_used(tr("“{0}”", made.node.name()), left_out)
+
     def _use_settings_from(self, path: Path) -> None:
         try:
             left_out = self._reuse(read_file(path))
         except NoRecipe as error:
             self._studio.painting.say(str(error))
             return
-        but = tr("The settings of {0} are used, but not its {1}.", path.name, left_out)
-        self._studio.painting.say(
-            but if left_out else tr("The settings of {0} are used.", path.name)
-        )
+        self._say_used(path.name, left_out)
+
+    def _say_used(self, name: str, left_out: str) -> None:
+        but = tr("The settings of {0} are used, but not its {1}.", name, left_out)
+        self._studio.painting.say(but if left_out else tr("The settings of {0} are used.", name))
 
     def _reuse(self, recipe: Recipe, asked: Optional[Form] = None) -> str:
         """Put a recipe into the form; returns what of it found no place there, in words."""

@@ -1,8 +1,9 @@
-"""What a painter seldom changes: the edge of what is painted, its colours, and the settings of a file."""
+"""What a painter seldom changes: the edge of what is painted, its colours, and the settings of a layer or a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..qt import QtCore, QtWidgets, pyqtSignal
 from ..text import tr
@@ -11,7 +12,14 @@ from .files import choose_file
 
 
 class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
-    """`Edge [Soft v]`, `[x] Match the colours around`, `[Settings from a File...]`."""
+    """`Edge [Soft v]`, `[x] Match the colours around`, and a button each for the settings of a layer, for a PNG that tells
+    them, and for those of a file."""
+
+    layer_wanted = pyqtSignal()
+    """The settings of the active layer shall be used."""
+
+    png_wanted = pyqtSignal()
+    """The active layer shall be saved with its settings."""
 
     file_chosen = pyqtSignal(object)
     """The Path of a file that shall tell its settings."""
@@ -38,12 +46,24 @@ class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
         self._match.setToolTip(
             tr("Undo what the model does to the colours, measured around the selection")
         )
-        self._file = QtWidgets.QPushButton(tr("Settings from a File..."))
-        self._file.setObjectName("settings_from")
-        self._file.setToolTip(
+        layer = _button(
+            "settings_of_layer",
+            tr("Settings of This Layer"),
+            tr(
+                "Prompt, seed and so on of the active layer, if it is a result, whenever it was made"
+            ),
+        )
+        png = _button(
+            "layer_as_png",
+            tr("Save This Layer as PNG..."),
+            tr("The active layer alone, if it is a result, in a file that tells its settings"),
+        )
+        file = _button(
+            "settings_from",
+            tr("Settings from a File..."),
             tr(
                 "Prompt, seed and so on of a PNG that tells how it was made, or of a text with such parameters"
-            )
+            ),
         )
         edge = QtWidgets.QHBoxLayout()
         edge.addWidget(label)
@@ -53,8 +73,11 @@ class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
         column.setSpacing(4)
         column.addLayout(edge)
         column.addWidget(self._match)
-        column.addWidget(self._file)
-        self._file.clicked.connect(lambda _=False: self._choose_file())
+        for button in (layer, png, file):
+            column.addWidget(button)
+        layer.clicked.connect(lambda _=False: self.layer_wanted.emit())
+        png.clicked.connect(lambda _=False: self.png_wanted.emit())
+        file.clicked.connect(lambda _=False: self._choose_file())
 
     def blend(self) -> str:
         """The name of a Blend."""
@@ -74,3 +97,10 @@ class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
     def _on_file(self, path: Path) -> None:
         self._folder = str(path.parent)
         self.file_chosen.emit(path)
+
+
+def _button(name: str, text: str, tip: str) -> Any:
+    button = QtWidgets.QPushButton(text)
+    button.setObjectName(name)
+    button.setToolTip(tip)
+    return button

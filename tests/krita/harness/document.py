@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from krita_plugin.krita_bridge.provenance import PREFIX
+
 if TYPE_CHECKING:
     from .session import Krita
 
@@ -237,6 +239,11 @@ class Document:
 
     def layer(self, name: str) -> Layer:
         return next(layer for layer in self.layers() if layer.name == name)
+
+    def recorded(self) -> set[str]:
+        """The ids of layers, here or gone, of which the document says how they were made."""
+        names = self._call("annotations")
+        return {"{" + name[len(PREFIX) :] + "}" for name in names if name.startswith(PREFIX)}
 
     def add_layer(self, name: str, kind: str = "paintlayer", parent: str | None = None) -> None:
         self._call("add_layer", name, kind, parent)

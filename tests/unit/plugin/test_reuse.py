@@ -158,3 +158,10 @@ def test_a_file_that_says_nothing_gets_a_sentence(tmp_path: Path, content: bytes
         path.write_bytes(content)
     with pytest.raises(NoRecipe, match=r"odd\.png"):
         read_file(path)
+
+
+def test_references_that_a_document_does_not_hold_are_named() -> None:
+    layer = ChosenReference(Reference(), layer="{sea}")
+    recipe = replace(recipe_of(FACTS), references=2)
+    form, left_out = reuse(recipe, (OWN,), Form(), Form(references=(layer,)))
+    assert form.references == (layer,) and left_out == ["reference images"]

@@ -225,6 +225,11 @@ def set_layer_bytes(key: int, name: str, data: bytes, bounds: list[int]) -> None
     document.waitForDone()
 
 
+def annotations(key: int) -> list[str]:
+    """The names of what plugins keep with the document."""
+    return list(_documents[key].annotationTypes())
+
+
 # --- selection -------------------------------------------------------------------------------
 
 
