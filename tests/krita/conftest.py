@@ -26,6 +26,9 @@ from tests.krita.harness import (
     find,
 )
 
+WARM = "warm"
+"""A VAE for the embedded model that the shared bridge offers: more red, less blue."""
+
 TEST_LIMIT = 1800.0
 """Seconds: a Krita on a machine that does other things too is slow, and each wait in a test has its own limit."""
 
@@ -102,10 +105,16 @@ class Studio:
 @pytest.fixture(scope="session")
 def bridge(krita_install: KritaInstall) -> Iterator[HostBridge]:
     """One bridge for all tests, because its model takes seconds to load."""
-    from tests.krita.harness.controlled import add_controlled_preset  # loads torch
+    from tests.krita.harness.controlled import (  # loads torch
+        add_controlled_preset,
+        add_depth_preset,
+    )
+    from tests.tiny_vaes import EMBEDDED_VAE, write_tinted
 
     with HostBridge(krita_install) as running:
         add_controlled_preset(running.home)
+        add_depth_preset(running.home)
+        write_tinted(EMBEDDED_VAE, running.home / "vaes" / f"{WARM}.safetensors")
         running.start()
         yield running
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from krita_plugin.krita_bridge.reuse import read_file
 from krita_plugin.krita_bridge.wire.geometry import Extent
-from tests.krita.conftest import Studio
+from tests.krita.conftest import WARM, Studio
 from tests.krita.harness import BridgeDocker, layers_of
 from tests.krita.harness.docker import PATIENCE
 
@@ -68,6 +68,46 @@ def test_sampling_is_asked_for_and_comes_back_with_a_result(studio: Studio) -> N
     krita.wait_until(lambda: docker.ask(_SAMPLING) == as_asked)
     krita.new_document(64, 64)
     krita.wait_until(lambda: docker.ask(_SAMPLING) == as_preset)
+
+
+_VAES = """\
+box = docker.findChild(QtWidgets.QComboBox, 'vae')
+[[box.itemText(i) for i in range(box.count())], box.currentText(), box.isVisible()]"""
+
+
+def test_another_vae_makes_the_picture_and_comes_back_with_it(studio: Studio) -> None:
+    docker, krita = studio.docker, studio.krita
+    document = krita.new_document(128, 128)  # without a selection: no colours to be matched to
+    docker.switch("QToolButton", "sampling_fold", True)
+    docker.ask("docker.findChild(QtWidgets.QToolButton, 'seed_lock').setChecked(True)")
+    offered = ["preset", WARM]
+    assert docker.ask(_VAES) == [offered, "preset", True]
+    plain = docker.paint(document, "a buoy")
+    before = document.layer_pixels(plain.name)
+
+    docker.click("QComboBox", "vae")
+    krita.press("Down", "Return")
+    krita.wait_until(lambda: docker.ask(_VAES) == [offered, WARM, True])
+    warm = docker.paint(document, "a buoy, warm")
+    grown = (document.layer_pixels(warm.name).astype(float) - before).mean((0, 1))
+    assert grown[0] - grown[2] > 20, "as the VAE for tests does it"
+
+    own = studio.bridge.home / "vaes" / f"{WARM}.safetensors"
+    away = own.rename(own.with_suffix(".away"))
+    try:
+        docker.generate()
+        docker.wait_for_state(f"There is no VAE “{WARM}”.")
+    finally:
+        away.rename(own)
+    assert np.array_equal(document.layer_pixels(plain.name), before)
+    assert len(document.layers()) == 3, "nothing of the job that failed"
+
+    docker.ask("docker.findChild(QtWidgets.QComboBox, 'vae').setCurrentIndex(0)")
+    docker.choose_for_latest("a buoy, warm", "reused")
+    krita.wait_until(lambda: docker.ask(_VAES)[1] == WARM)
+    docker.ask("docker.findChild(QtWidgets.QComboBox, 'vae').setCurrentIndex(0)")
+    docker.switch("QToolButton", "sampling_fold", False)
+    _as_at_first(docker)
 
 
 _MORE = """\
