@@ -48,6 +48,7 @@ class Finder:
         self._on_starting = on_starting
         self._rest = rest
         self._launched: Optional[Launched] = None
+        self._came_up = False
         self._tried: Optional[RunFile] = None
         self._unanswered = 0
 
@@ -81,6 +82,7 @@ class Finder:
     def _open(self, run: RunFile) -> Link:
         link = open_link(run)
         self._unanswered = 0
+        self._came_up = True
         return link
 
     def _started(self, launcher: Launcher, stale: Optional[RunFile]) -> Link:
@@ -89,6 +91,7 @@ class Finder:
         if launched is None or launched.failure() or not launcher.would_repeat(launched):
             try:
                 launched = self._launched = launcher.start()
+                self._came_up = False
             except LaunchError as error:
                 raise Hopeless(str(error)) from error
         deadline = time.monotonic() + LAUNCH_PATIENCE
@@ -98,6 +101,8 @@ class Finder:
             if run is not None and run != stale:
                 return self._open(run)
             failure, now = launched.failure(), time.monotonic()
+            if failure is not None and self._came_up:
+                return self._started(launcher, stale)  # it was on its way out when it was missed
             if failure is not None:
                 failed_at = failed_at or now
                 if now - failed_at > LATE_RUN_FILE:

@@ -238,6 +238,7 @@ class Painting:
             self.connection = event
             if event.state is not ConnectionState.CONNECTED:
                 self.status = None
+                self._begin_anew()
         else:
             self._on_message(event)
         self._changed()
@@ -253,6 +254,8 @@ class Painting:
             self.skipped = message.skipped
         elif isinstance(message, EngineStatus):
             self.status = message
+            if message.state in (EngineState.STARTING, EngineState.LOADING):
+                self._begin_anew()
         elif isinstance(message, messages.Progress):
             self._on_progress(message)
         elif isinstance(message, messages.Preview) and received.image is not None:
@@ -274,6 +277,14 @@ class Painting:
                 job.stage = Stage.RUNNING
             job.step, job.steps = message.step, message.steps
             job.seconds_left = message.seconds_left
+
+    def _begin_anew(self) -> None:
+        """Whoever painted is gone or has not begun: how far a job had come there says nothing any more."""
+        for job in self.jobs():
+            job.step = job.steps = 0
+            job.seconds_left = None
+            if job.stage is Stage.RUNNING:
+                job.stage = Stage.WAITING
 
     def _on_preview(self, message: messages.Preview, image: Buffer) -> None:
         job = self._jobs.get(message.job)

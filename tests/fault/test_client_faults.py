@@ -204,11 +204,12 @@ def test_stopping_in_the_middle_of_an_upload_ends_the_thread(tmp_path: Path) -> 
         submit_large(client)
 
 
-def launcher(home: Path) -> Launcher:
-    """Starts the real serve process over a fake engine."""
+def launcher(home: Path, lingers: float = 0.0) -> Launcher:
+    """Starts the real serve process over a fake engine; it ends `lingers` seconds after it was told to."""
     script = (
-        f"import sys; sys.argv = ['', {str(home)!r}, '--idle-minutes', '5']; "
-        f"sys.path.insert(0, {str(ROOT)!r}); from tests.fake_bridge import main; sys.exit(main())"
+        f"import sys, time; sys.argv = ['', {str(home)!r}, '--idle-minutes', '5']; "
+        f"sys.path.insert(0, {str(ROOT)!r}); from tests.fake_bridge import main; "
+        f"code = main(); time.sleep({lingers}); sys.exit(code)"
     )
     return Launcher(home, [sys.executable, "-c", script])
 
@@ -233,6 +234,25 @@ def test_a_killed_bridge_is_started_again_and_the_job_goes_on(tmp_path: Path) ->
         second = read_run_file(tmp_path)
     assert second is not None and second.pid != first.pid
     assert len(ears.heard(messages.Result)) == 1
+    os.kill(second.pid, signal.SIGTERM)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGTERM")
+def test_a_bridge_that_was_told_to_stop_is_started_again_without_a_complaint(
+    tmp_path: Path,
+) -> None:
+    """It is missed while it is still about to end, which is no failed start."""
+    ears = Ears()
+    with running(tmp_path, ears, launcher(tmp_path, lingers=2.0)):
+        ears.until(messages.Welcome)
+        first = read_run_file(tmp_path)
+        assert first is not None
+        os.kill(first.pid, signal.SIGTERM)
+        ears.until_state(ConnectionState.STARTING_BRIDGE)
+        ears.until(messages.Welcome)
+        second = read_run_file(tmp_path)
+    assert ConnectionState.FAILED not in ears.states()
+    assert second is not None and second.pid != first.pid
     os.kill(second.pid, signal.SIGTERM)
 
 

@@ -302,6 +302,28 @@ def test_jobs_survive_a_lost_connection(desk: Desk) -> None:
     assert desk.told("finish") == ["a"]
 
 
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ConnectionChanged(ConnectionState.WAITING, "Reconnecting..."),
+        Received(EngineStatus(EngineState.STARTING, "Starting the engine.")),
+    ],
+    ids=["the bridge", "the model process"],
+)
+def test_progress_ends_with_whoever_made_it(desk: Desk, gone: Any) -> None:
+    desk.press("a", "b")
+    desk.hear(messages.Progress("a", 7, 20, 3.0))
+    desk.painting.cancel()
+    desk.press("c", epoch=2)
+    desk.hear(messages.Progress("c", 7, 20, 3.0))
+    desk.painting.on_event(gone)
+    stages = {job.job: (job.stage, job.step, job.steps) for job in desk.painting.jobs()}
+    cancelling = (Stage.CANCELLING, 0, 0)
+    assert stages == {"a": cancelling, "b": cancelling, "c": (Stage.WAITING, 0, 0)}
+    desk.hear(messages.Progress("c", 1, 20, 5.0))
+    assert desk.painting.jobs()[2].stage is Stage.RUNNING
+
+
 def test_presets_fall_back_to_the_bridges_default(desk: Desk) -> None:
     assert [desk.painting.preset(n).name for n in ("fast", "gone", "")] == ["fast", "good", "good"]  # type: ignore[union-attr]
     fresh = Painting(Recorder(), Recorder(), lambda: None)
