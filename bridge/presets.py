@@ -125,12 +125,21 @@ PartSource = ModelFolder | ModelFile | HubModel
 
 
 @dataclass(frozen=True)
+class PoseFolders:
+    """What poses are taken from pictures with: `person_detector` finds people, `estimator` the joints of each."""
+
+    estimator: PartFolder
+    person_detector: PartFolder
+
+
+@dataclass(frozen=True)
 class Preset:
     """`native`: the side the model was trained at, px. `steps`, `guidance`, `scheduler` and
     `negative_prompt` are used where a request leaves them open. `template` goes round every prompt, which
     stands in it as {prompt}. `clip_skip` counts as A1111 does, 1 is none; `guidance_rescale` 0 to 1. `detail`: strength, 0 to 1, of
     a second pass over what is larger than the model likes; 0 is none. `controls`: where the ControlNets lie;
     `depth_estimator`: what works depth out from pictures. For both, None or left out: what the model itself brings.
+    `segmenter` and `pose`: what works segments and poses out.
     `live`: how it samples while live painting is on."""
 
     name: str
@@ -148,6 +157,8 @@ class Preset:
     live: LiveSampling = LIVE
     controls: Mapping[ControlKind, PartSource] = field(default_factory=dict)
     depth_estimator: PartFolder | None = None
+    segmenter: PartFolder | None = None
+    pose: PoseFolders | None = None
     ip_adapter: IpAdapterSource | None = None
 
     @property
@@ -227,6 +238,8 @@ def read_preset(path: Path) -> Preset:
         detail=sampling.number("detail", 0.0, 1.0, default=DETAIL),
         controls=_read_controls(top, path.parent),
         depth_estimator=_read_part_folder(top, "depth_estimator", path.parent),
+        segmenter=_read_part_folder(top, "segmenter", path.parent),
+        pose=_read_pose(top, path.parent),
         live=_read_live(top),
         ip_adapter=_read_ip_adapter(top, path.parent),
     )
@@ -303,6 +316,18 @@ def _read_controls(top: Table, base: Path) -> dict[ControlKind, PartSource]:
     }
     table.refuse_unknown_keys()
     return found
+
+
+def _read_pose(top: Table, base: Path) -> PoseFolders | None:
+    names = ("pose_estimator", "person_detector")
+    estimator, person_detector = (_read_part_folder(top, name, base) for name in names)
+    if estimator is None and person_detector is None:
+        return None
+    if estimator is None:
+        raise top.error(names[0], f"is missing beside [{names[1]}]")
+    if person_detector is None:
+        raise top.error(names[1], f"is missing beside [{names[0]}]")
+    return PoseFolders(estimator, person_detector)
 
 
 def _read_part_folder(top: Table, name: str, base: Path) -> PartFolder | None:

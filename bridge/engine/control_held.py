@@ -1,4 +1,4 @@
-"""What a job's controls need beside the model: ControlNets, maps, and a depth estimator."""
+"""What a job's controls need beside the model: ControlNets, maps, and what makes these."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.engine.control import DEPTH_CHANNEL, Guide, Guides
-from bridge.engine.control_maps import ControlMaps
+from bridge.engine.control_detectors import Detectors, silent
+from bridge.engine.control_maps import BY_NETWORK, ControlMaps
 from bridge.engine.heard import is_heard
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
-from bridge.models import folder
 from bridge.models.control import ControlNets, OnProgress
-from bridge.models.control_depth import DepthEstimator, load_depth_estimator
 from bridge.models.hashing import HashCache
 from bridge.models.loaded import LoadedModel
-from bridge.presets import ModelFolder, PartFolder, Preset
+from bridge.presets import Preset
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource, UsedControl
-
-
-def _silent(_share: float, _sentence: str) -> None:
-    """Nobody is to be told."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,9 @@ class Controls:
     def __init__(self, model: LoadedModel, own: Path | None, hashes: HashCache) -> None:
         """`own`: the model's folder, where it has one: it may bring ControlNets and a depth estimator."""
         self._model = model
-        self._own = own
-        self._hashes = hashes
         self._nets = ControlNets(model, own, hashes)
         self._maps = ControlMaps()
-        self._depth: tuple[PartFolder, DepthEstimator] | None = None
+        self._detectors = Detectors(model, own, hashes)
 
     def prepare(self, controls: Sequence[Control], preset: Preset, on_progress: OnProgress) -> None:
         """Have in memory what they need. Raises BridgeError as `use`."""
@@ -55,8 +48,8 @@ class Controls:
         if self._model.takes_depth:
             heard.discard(ControlKind.DEPTH)
         self._nets.use(heard, preset.controls, on_progress)
-        if any(c.kind is ControlKind.DEPTH and c.source is not ControlSource.MAP for c in controls):
-            self._depth_estimator(preset, on_progress)
+        for kind in BY_NETWORK & {c.kind for c in controls if c.source is not ControlSource.MAP}:
+            self._detectors.of(kind, preset, on_progress)
 
     def use(self, controls: Sequence[Control], snapshot: Snapshot, preset: Preset) -> Controlled:
         """Raises BridgeError: where a kind has no ControlNet, a map cannot be made, or reading a model fails."""
@@ -66,11 +59,11 @@ class Controls:
         if channel == DEPTH_CHANNEL:
             numbered[channel] = heard[channel] = Control(ControlKind.DEPTH)
         by_net = {number: each for number, each in heard.items() if number != channel}
-        nets = self._nets.use({each.kind for each in by_net.values()}, preset.controls, _silent)
+        nets = self._nets.use({each.kind for each in by_net.values()}, preset.controls, silent)
         most = self._model.resolution.max_pixels
         maps = {
             number: self._maps.of(
-                number, each, snapshot, most, lambda: self._depth_estimator(preset)
+                number, each, snapshot, most, lambda kind: self._detectors.of(kind, preset)
             )
             for number, each in numbered.items()
             if number in heard or each.keep
@@ -116,20 +109,3 @@ class Controls:
                     )
                 return number
         return None if snapshot.image is None else DEPTH_CHANNEL
-
-    def _depth_estimator(self, preset: Preset, on_progress: OnProgress = _silent) -> DepthEstimator:
-        source = preset.depth_estimator or self._own_depth_estimator()
-        if source is None:
-            raise BridgeError(
-                Code.MODEL_MISSING,
-                f"Nothing here works out depth for {self._model.name}.",
-                "Add a table [depth_estimator] with “repo” or “folder” to its preset, or give the depth map itself.",
-            )
-        if self._depth is None or self._depth[0] != source:
-            made = load_depth_estimator(source, self._model.device, self._hashes, on_progress)
-            self._depth = source, made
-        return self._depth[1]
-
-    def _own_depth_estimator(self) -> PartFolder | None:
-        own = None if self._own is None else self._own / folder.DEPTH
-        return ModelFolder(own) if own is not None and own.is_dir() else None

@@ -1,8 +1,7 @@
 """The maps that ControlNets read: worked out from a picture, or taken from what the painter drew.
 
-Depth comes from a model; edges and lines from OpenCV, with nothing to fetch and nothing to learn. Learned detectors of
-lines, poses, normals and segments are published as pickles, which are never opened here
-(docs/decisions/0008-control-maps.md): their maps are made elsewhere and given as they are.
+Edges and lines come from OpenCV, with nothing to fetch and nothing to learn; depth, normals, poses and segments from networks
+(docs/decisions/0008-control-maps.md).
 """
 
 from __future__ import annotations
@@ -10,31 +9,34 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.engine.color import on_paper
+from bridge.engine.control_drawing import RgbU8
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
-from bridge.models.control_depth import DepthEstimator
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
-
-RgbU8 = NDArray[np.uint8]
-"""H x W x 3 uint8, sRGB."""
 
 _KEPT = 8
 """Maps kept in memory."""
-
-_LINES = (ControlKind.SCRIBBLE, ControlKind.LINEART, ControlKind.SOFTEDGE, ControlKind.CANNY)
-"""Kinds whose ControlNets were trained on bright lines on black."""
 
 _GROUND = {ControlKind.NORMAL: (128, 128, 255), ControlKind.TILE: (255, 255, 255)}
 """What stands where a map has nothing: facing the viewer, paper; black for the other kinds (far, nobody, no class)."""
 
 _CANNY_LOW, _CANNY_HIGH = 100, 200
 """Thresholds of the gradient's magnitude, as the published ControlNets' own examples have them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """Makes the maps of one kind with a network: `draw` makes one of a picture, of its size. `sha256`: the network's."""
+
+    draw: Callable[[RgbU8], RgbU8]
+    sha256: str
 
 
 class ControlMaps:
@@ -49,12 +51,13 @@ class ControlMaps:
         control: Control,
         snapshot: Snapshot,
         most_pixels: int,
-        depth: Callable[[], DepthEstimator],
+        detector: Callable[[ControlKind], Detector],
     ) -> ImageU8:
         """The map of control `number` of a request: RGBA, opaque, of the size of the snapshot's bounds.
 
-        It is worked out at the document's resolution, or at `most_pixels` where that is less. `depth` is asked for when
-        it is needed. Raises BridgeError: BAD_INPUT where there is nothing to work it out from, or no way to.
+        It is worked out at the document's resolution, or at `most_pixels` where that is less. `detector` is asked
+        for kinds that need a network. Raises BridgeError: BAD_INPUT where there is nothing to work it out from, and what
+        `detector` raises.
         """
         if control.source is ControlSource.MAP:
             return _opaque(drawn(control.kind, _brought(number, control, snapshot)))
@@ -71,11 +74,11 @@ class ControlMaps:
         shown = on_paper(picture)
         if control.kind is ControlKind.TILE:
             return _opaque(shown)
-        estimator = depth() if control.kind is ControlKind.DEPTH else None
+        network = detector(control.kind) if control.kind in BY_NETWORK else None
         sha256 = hashlib.sha256(repr(shown.shape).encode() + shown.tobytes()).hexdigest()
-        key = (control.kind, sha256, most_pixels, "" if estimator is None else estimator.sha256)
+        key = (control.kind, sha256, most_pixels, "" if network is None else network.sha256)
         if key not in self._made:
-            self._made[key] = _opaque(_extracted(control.kind, shown, most_pixels, estimator))
+            self._made[key] = _opaque(_extracted(control.kind, shown, most_pixels, network))
         self._made.move_to_end(key)
         while len(self._made) > _KEPT:
             self._made.popitem(last=False)
@@ -96,28 +99,22 @@ def _brought(number: int, control: Control, snapshot: Snapshot) -> ImageU8:
 
 
 def _extracted(
-    kind: ControlKind, picture: RgbU8, most_pixels: int, depth: DepthEstimator | None
+    kind: ControlKind, picture: RgbU8, most_pixels: int, network: Detector | None
 ) -> RgbU8:
     height, width = picture.shape[:2]
     scale = min(1.0, (most_pixels / (height * width)) ** 0.5)
     smaller = (max(1, round(width * scale)), max(1, round(height * scale)))
     if scale < 1:
         picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
-    if depth is not None:
-        grey = np.rint(np.clip(depth(picture), 0, 1) * 255).astype(np.uint8)
-    elif kind in DETECTORS:
-        grey = DETECTORS[kind](picture)
+    if network is not None:
+        map_ = network.draw(picture)
     else:
-        raise BridgeError(
-            Code.BAD_INPUT,
-            f"A {kind.value} map cannot be worked out from a picture here: what does that is published as pickles only.",
-            "Make the map with another program and give it with the control as it is.",
-        )
+        map_ = np.repeat(LINES[kind](picture)[..., None], 3, axis=2)
     if scale < 1:
-        grey = np.asarray(
-            cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
-        )
-    return np.repeat(grey[..., None], 3, axis=2)
+        # Between the colours of two classes lie those of others.
+        way = cv2.INTER_NEAREST if kind is ControlKind.SEGMENTATION else cv2.INTER_LINEAR
+        map_ = np.asarray(cv2.resize(map_, (width, height), interpolation=way), np.uint8)
+    return map_
 
 
 def canny(picture: RgbU8) -> NDArray[np.uint8]:
@@ -148,12 +145,16 @@ def scribble(picture: RgbU8) -> NDArray[np.uint8]:
     return np.asarray(cv2.dilate(outlines, np.ones((3, 3), np.uint8)), np.uint8)
 
 
-DETECTORS: Mapping[ControlKind, Callable[[RgbU8], NDArray[np.uint8]]] = {
+LINES: Mapping[ControlKind, Callable[[RgbU8], NDArray[np.uint8]]] = {
     ControlKind.CANNY: canny,
     ControlKind.SOFTEDGE: softedge,
     ControlKind.LINEART: lineart,
     ControlKind.SCRIBBLE: scribble,
 }
+"""Kinds whose ControlNets were trained on bright lines on black, and what finds the lines."""
+
+BY_NETWORK = frozenset(ControlKind) - LINES.keys() - {ControlKind.TILE}
+"""Kinds whose maps a network works out."""
 
 
 def drawn(kind: ControlKind, image: ImageU8) -> RgbU8:
@@ -163,7 +164,7 @@ def drawn(kind: ControlKind, image: ImageU8) -> RgbU8:
     """
     alpha = image[..., 3:].astype(np.float32) / 255
     colours = image[..., :3].astype(np.float32)
-    if kind not in _LINES:
+    if kind not in LINES:
         ground = np.array(_GROUND.get(kind, (0, 0, 0)), np.float32)
         return np.asarray(np.rint(colours * alpha + ground * (1 - alpha)), np.uint8)
     total = float(alpha.sum())

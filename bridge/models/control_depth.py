@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+from transformers import AutoModelForDepthEstimation
 
-from bridge.models import folder, hub, weights
+from bridge.models import folder
 from bridge.models.control import OnProgress
-from bridge.models.hashing import HashCache, folder_sha256
-from bridge.models.parts import finished, reading
+from bridge.models.estimator import load_estimator
+from bridge.models.hashing import HashCache
 from bridge.presets import PartFolder
 
 _FLAT = 1e-6
@@ -26,7 +26,7 @@ FLAT_DEPTH = 0.5
 
 @dataclass(frozen=True, eq=False)
 class DepthEstimator:
-    """`model` is in float32: it is small, and the batch norm of some overflows in half precision."""
+    """As an `Estimator`."""
 
     processor: Any
     model: Any
@@ -58,27 +58,5 @@ def load_depth_estimator(
     source: PartFolder, device: torch.device, hashes: HashCache, on_progress: OnProgress
 ) -> DepthEstimator:
     """Raises BridgeError as loading a model does."""
-    on_progress(0.0, f"Loading the depth estimator {source.label}.")
-    root = hub.find_part(source, folder.DEPTH, on_progress)
-    part = folder.inspect_part(root, folder.DEPTH, source.variant)
-    preprocessor = root / folder.PREPROCESSOR
-    if not preprocessor.is_file():
-        preprocessor = root.parent / folder.FEATURE_EXTRACTOR / folder.PREPROCESSOR
-    if not preprocessor.is_file():
-        raise weights.missing(root / folder.PREPROCESSOR)
-    with reading(root, "cannot be read as a depth estimator"):
-        # The processor that needs no torchvision: where there is one, it must not make another map.
-        processor = AutoImageProcessor.from_pretrained(
-            str(preprocessor.parent), local_files_only=True, backend="pil"
-        )
-        model = AutoModelForDepthEstimation.from_pretrained(
-            str(root),
-            dtype=torch.float32,
-            variant=part.variant,
-            use_safetensors=True,
-            local_files_only=True,
-        )
-    files = [root / "config.json", preprocessor, *part.weights]
-    base = root if preprocessor.is_relative_to(root) else root.parent
-    sha256 = folder_sha256(base, files, hashes, lambda _: None)
-    return DepthEstimator(processor, finished(model, root, device, torch.float32), sha256)
+    auto = AutoModelForDepthEstimation
+    return DepthEstimator(*load_estimator(source, folder.DEPTH, auto, device, hashes, on_progress))

@@ -25,6 +25,8 @@ PREVIEW = "preview_decoder"
 DEPTH = "depth_estimator"
 """Optional: what `transformers` loads as a model for depth estimation. Painting does not need it: it is no part of the
 model's hash."""
+SEGMENTER, POSE, PERSONS = "segmenter", "pose_estimator", "person_detector"
+"""Networks of their own: what `transformers` loads to tell classes, joints and persons apart."""
 CONTROLNET = "controlnet"
 """Not a part of a model, but a network of its own in the same layout."""
 
@@ -38,6 +40,9 @@ WEIGHT_STEMS = {
     TEXT_2: "model",
     PREVIEW: "diffusion_pytorch_model",
     DEPTH: "model",
+    SEGMENTER: "model",
+    POSE: "model",
+    PERSONS: "model",
     CONTROLNET: "diffusion_pytorch_model",
 }
 TOKENIZER_FILES = (
@@ -60,6 +65,9 @@ _CLASSES = {
     TEXT_2: ("CLIPTextModelWithProjection",),
     PREVIEW: ("AutoencoderTiny",),
     DEPTH: ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation"),
+    SEGMENTER: ("UperNetForSemanticSegmentation", "SegformerForSemanticSegmentation"),
+    POSE: ("VitPoseForPoseEstimation",),
+    PERSONS: ("RTDetrForObjectDetection", "RTDetrV2ForObjectDetection", "YolosForObjectDetection"),
     CONTROLNET: ("ControlNetModel",),
 }
 
@@ -193,7 +201,8 @@ def _preview(root: Path, vae: Component, variant: str | None) -> Component | Non
 
 
 def inspect_part(folder: Path, name: str, variant: str | None = None) -> Component:
-    """A network in a folder of its own; `name` says of what kind it is to be: CONTROLNET, DEPTH or PREVIEW.
+    """A network in a folder of its own; `name` says of what kind it is to be: CONTROLNET, PREVIEW, DEPTH,
+    SEGMENTER, POSE or PERSONS.
 
     Raises BridgeError as `inspect_folder`, and BAD_INPUT for a network of another kind.
     """

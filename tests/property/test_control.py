@@ -11,33 +11,54 @@ import pytest
 from bridge.engine.pipeline import Engine
 from bridge.engine.types import ImageU8, Job, Painting, Snapshot
 from bridge.errors import BridgeError, Code
-from bridge.presets import ModelFolder
+from bridge.presets import ModelFolder, PoseFolders
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from tests.fake_models import preset, tiny_folder
+from tests.tiny_detectors import (
+    make_tiny_person_detector,
+    make_tiny_pose_estimator,
+    make_tiny_segmenter,
+)
 from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator, make_tiny_sd15
 
 SIDE = 72
 """No multiple of what the model likes: maps are padded as pictures are."""
 DEPTH, CANNY = ControlKind.DEPTH, ControlKind.CANNY
+NORMAL, POSE, SEGMENTATION = ControlKind.NORMAL, ControlKind.POSE, ControlKind.SEGMENTATION
 MAP, PICTURE = ControlSource.MAP, ControlSource.PICTURE
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder, model = tmp_path_factory.mktemp("controlled"), tiny_folder("sd15")
+    other = ModelFolder(make_tiny_controlnet(model, folder / "other", seed=2))
+    persons = ModelFolder(make_tiny_person_detector(folder / "persons"))
+    pose = PoseFolders(ModelFolder(make_tiny_pose_estimator(folder / "pose")), persons)
     named = replace(
         preset("embedded", native=64, guidance=2.0),
         model=ModelFolder(model),
         controls={
             DEPTH: ModelFolder(make_tiny_controlnet(model, folder / "depth", seed=0)),
             CANNY: ModelFolder(make_tiny_controlnet(model, folder / "canny", seed=1)),
+            NORMAL: other,
+            POSE: other,
+            SEGMENTATION: other,
         },
         depth_estimator=ModelFolder(make_tiny_depth_estimator(folder / "estimator")),
+        segmenter=ModelFolder(make_tiny_segmenter(folder / "segmenter")),
+        pose=pose,
     )
-    bare = replace(named, name="bare", controls={}, depth_estimator=None)
-    presets = {"embedded": named, "bare": bare, "large": replace(named, name="large", detail=0.5)}
+    nobody = ModelFolder(make_tiny_person_detector(folder / "nobody", somebody=False))
+    blind = replace(named, depth_estimator=None, segmenter=None, pose=None)
+    presets = {
+        "embedded": named,
+        "bare": replace(named, controls={}),
+        "blind": blind,
+        "deserted": replace(named, pose=replace(pose, person_detector=nobody)),
+        "large": replace(named, detail=0.5),
+    }
     yield Engine(presets, device="cpu", home=folder)
 
 
@@ -76,7 +97,7 @@ def test_no_strength_and_an_empty_range_are_exactly_no_control(kind: str, engine
 
 
 def test_a_kept_map_given_again_gives_the_same_bytes(engine: Engine) -> None:
-    for kind in (DEPTH, CANNY):
+    for kind in (DEPTH, CANNY, NORMAL, POSE, SEGMENTATION):
         first = paint(engine, snapshot("part"), Control(kind, keep=True))
         assert list(first.maps) == [0] and first.maps[0].shape == (SIDE, SIDE, 4)
         again = paint(engine, snapshot("part", first.maps[0]), Control(kind, MAP))
@@ -145,17 +166,51 @@ def test_nothing_outside_the_selection_is_painted(engine: Engine) -> None:
     assert not painted.image[~selected].any()
 
 
-def test_what_a_preset_does_not_have_is_said_before_anything_is_painted(engine: Engine) -> None:
-    for control, says in (
-        (Control(CANNY), "[control.canny]"),
-        (Control(DEPTH, strength=0, keep=True), "[depth_estimator]"),
-    ):
-        with pytest.raises(BridgeError) as raised:
-            paint(engine, snapshot("whole"), control, preset="bare")
-        assert raised.value.code is Code.MODEL_MISSING
-        assert says in raised.value.hint
-        with pytest.raises(BridgeError):
-            engine.prepare("bare", lambda *_: None, [control])
+@pytest.mark.parametrize(
+    ("name", "control", "says"),
+    [
+        ("bare", Control(CANNY), "[control.canny]"),
+        ("blind", Control(DEPTH, strength=0, keep=True), "[depth_estimator]"),
+        ("blind", Control(NORMAL), "[depth_estimator]"),
+        ("blind", Control(POSE), "[pose_estimator] and [person_detector]"),
+        ("blind", Control(SEGMENTATION), "[segmenter]"),
+    ],
+)
+def test_what_a_preset_does_not_have_is_said_before_anything_is_painted(
+    name: str, control: Control, says: str, engine: Engine
+) -> None:
+    with pytest.raises(BridgeError) as raised:
+        paint(engine, snapshot("whole"), control, preset=name)
+    assert raised.value.code is Code.MODEL_MISSING
+    assert says in raised.value.hint
+    with pytest.raises(BridgeError):
+        engine.prepare(name, lambda *_: None, [control])
+
+
+def test_where_nobody_is_seen_the_pose_is_black(engine: Engine) -> None:
+    asked = Control(POSE, keep=True)
+    somebody = paint(engine, snapshot("whole"), asked)
+    nobody = paint(engine, snapshot("whole"), asked, preset="deserted")
+    assert somebody.maps[0][..., :3].any() and not nobody.maps[0][..., :3].any()
+    # It is heard all the same, as a scene without people.
+    assert nobody.facts.controls[0].model == "other"
+
+
+def test_what_makes_maps_is_read_once_and_before_the_painting(engine: Engine) -> None:
+    loaded: list[str] = []
+
+    def told(_share: float, sentence: str) -> None:
+        loaded.append(sentence)
+
+    asked = [Control(kind) for kind in (SEGMENTATION, POSE, NORMAL, DEPTH)]
+    fresh = Engine({"embedded": engine._presets["embedded"]}, device="cpu", home=engine._home)
+    fresh.prepare("embedded", told, asked)
+    kinds = ("segmenter", "person detector", "pose estimator", "depth estimator")
+    for kind in kinds:
+        assert len([sentence for sentence in loaded if f"the {kind} " in sentence]) == 1
+    read = len(loaded)
+    fresh.prepare("embedded", told, asked)
+    assert loaded[read:] == []
 
 
 @pytest.fixture(scope="module")

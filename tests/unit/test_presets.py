@@ -20,6 +20,7 @@ from bridge.presets import (
     IpAdapterOnHub,
     ModelFile,
     ModelFolder,
+    PoseFolders,
     load_presets,
     packaged_folder,
     read_preset,
@@ -274,6 +275,20 @@ def test_controlnets_and_a_depth_estimator_are_named_by_tables(tmp_path: Path) -
     assert read_preset(write(tmp_path)).controls == {}
 
 
+def test_what_sees_segments_and_poses_is_named_by_tables(tmp_path: Path) -> None:
+    text = GOOD + (
+        '[segmenter]\nrepo = "someone/upernet"\nrevision = "v2"\n'
+        '[pose_estimator]\nfolder = "vitpose"\nvariant = "fp16"\n'
+        '[person_detector]\nrepo = "someone/rtdetr"\n'
+    )
+    read = read_preset(write(tmp_path, text))
+    assert read.segmenter == HubModel("someone/upernet", "v2")
+    pose = ModelFolder(tmp_path / "vitpose", "fp16")
+    assert read.pose == PoseFolders(pose, HubModel("someone/rtdetr"))
+    bare = read_preset(write(tmp_path))
+    assert bare.segmenter is None and bare.pose is None
+
+
 @pytest.mark.parametrize(
     ("lines", "key"),
     [
@@ -284,6 +299,9 @@ def test_controlnets_and_a_depth_estimator_are_named_by_tables(tmp_path: Path) -
         ("[control.depth]\nembedded = true", "control.depth"),
         ('[depth_estimator]\nfile = "a"', "depth_estimator"),
         ('[depth_estimator]\nrepo = "no-owner"', "depth_estimator.repo"),
+        ('[segmenter]\nfile = "a"', "segmenter"),
+        ('[pose_estimator]\nrepo = "a/b"', "person_detector"),
+        ('[person_detector]\nrepo = "a/b"', "pose_estimator"),
     ],
 )
 def test_a_mistake_in_a_control_is_named(lines: str, key: str, tmp_path: Path) -> None:
@@ -302,3 +320,9 @@ def test_every_packaged_preset_of_the_hub_can_take_depth_from_a_picture() -> Non
     for read in load_presets().values():
         if isinstance(read.model, HubModel):
             assert ControlKind.DEPTH in read.controls and read.depth_estimator is not None
+
+
+def test_every_packaged_preset_can_work_out_the_maps_that_it_has_controlnets_for() -> None:
+    for read in load_presets().values():
+        assert ControlKind.POSE not in read.controls or read.pose is not None
+        assert ControlKind.SEGMENTATION not in read.controls or read.segmenter is not None

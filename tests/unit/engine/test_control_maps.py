@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from bridge.engine import control_maps
-from bridge.engine.control_maps import DETECTORS, ControlMaps, drawn
+from bridge.engine.ade20k import PALETTE
+from bridge.engine.control_drawing import segments
+from bridge.engine.control_maps import BY_NETWORK, LINES, ControlMaps, Detector, drawn
 from bridge.engine.heard import is_heard, is_on
 from bridge.engine.types import ImageU8, Snapshot
-from bridge.errors import BridgeError, Code
-from bridge.models.control_depth import DepthEstimator
+from bridge.errors import BridgeError
 from krita_plugin.krita_bridge.wire.control import (
-    READY_MADE,
     Control,
     ControlKind,
     ControlSource,
@@ -25,7 +25,7 @@ from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.reference import Reference
 
 MOST = 1 << 20
-LINES = list(DETECTORS)
+SEGMENTATION = ControlKind.SEGMENTATION
 
 
 def snapshot(image: ImageU8 | None, *controls: ImageU8) -> Snapshot:
@@ -44,15 +44,15 @@ def half(left: int, right: int, side: int = 64) -> ImageU8:
     return opaque(colours)
 
 
-def no_estimator() -> DepthEstimator:
+def no_network(_: ControlKind) -> Detector:
     raise AssertionError("not for this kind")
 
 
 def made(control: Control, given: Snapshot, most: int = MOST) -> ImageU8:
-    return ControlMaps().of(0, control, given, most, no_estimator)
+    return ControlMaps().of(0, control, given, most, no_network)
 
 
-@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("kind", list(LINES))
 def test_lines_are_found_where_the_picture_changes_and_nowhere_else(kind: ControlKind) -> None:
     found = made(Control(kind), snapshot(half(40, 220)))
     assert found.shape == (64, 64, 4) and found[..., 3].min() == 255
@@ -62,13 +62,13 @@ def test_lines_are_found_where_the_picture_changes_and_nowhere_else(kind: Contro
     assert (found[..., 0] == found[..., 1]).all() and (found[..., 0] == found[..., 2]).all()
 
 
-@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("kind", list(LINES))
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_blank_canvas_has_no_lines(kind: ControlKind, level: int) -> None:
     assert not made(Control(kind), snapshot(half(level, level)))[..., :3].any()
 
 
-@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("kind", list(LINES))
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (17, 1)])
 def test_any_size_will_do(kind: ControlKind, size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 4), np.uint8)
@@ -91,17 +91,43 @@ def test_a_tile_is_the_picture_itself_on_paper() -> None:
     assert (found[1:] == picture[1:]).all()
 
 
-@pytest.mark.parametrize("kind", sorted(READY_MADE, key=str))
-def test_what_cannot_be_worked_out_says_so(kind: ControlKind) -> None:
-    with pytest.raises(BridgeError) as raised:
-        made(Control(kind), snapshot(half(0, 255)))
-    assert raised.value.code is Code.BAD_INPUT
-    assert kind.value in raised.value.message and "give it" in raised.value.hint
+@pytest.mark.parametrize("kind", sorted(BY_NETWORK, key=str))
+def test_what_a_network_draws_is_asked_for_once_for_a_picture_a_kind_and_a_network(
+    kind: ControlKind,
+) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def draw(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        sizes.append(picture.shape)
+        return picture
+
+    maps, asked = ControlMaps(), list[ControlKind]()
+    for level, sha256 in ((1, "a"), (2, "a"), (1, "a"), (1, "b"), (2, "a")):
+
+        def detector(kind: ControlKind, sha256: str = sha256) -> Detector:
+            asked.append(kind)
+            return Detector(draw, sha256)
+
+        given = snapshot(half(level, level))
+        found = maps.of(0, Control(kind), given, MOST, detector)
+        assert found[..., :3].max() == level and found[..., 3].min() == 255
+    assert sizes == [(64, 64, 3)] * 3
+    assert set(asked) == {kind}
+    other = next(iter(BY_NETWORK - {kind}))
+    maps.of(0, Control(other), snapshot(half(1, 1)), MOST, lambda _: Detector(draw, "a"))
+    assert len(sizes) == 4
 
 
-def test_the_client_knows_which_maps_can_be_worked_out() -> None:
-    made_here = {*DETECTORS, ControlKind.DEPTH, ControlKind.TILE}
-    assert made_here == set(ControlKind) - READY_MADE
+def test_between_two_segments_no_third_appears() -> None:
+    """Of a picture that is larger than the model likes, too: halfway between two colours lies another class."""
+
+    def draw(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        assert picture.shape == (32, 32, 3)
+        return segments((picture[..., 0] > 128).astype(np.uint8) * 149)
+
+    whole = snapshot(half(40, 220, side=256))
+    found = ControlMaps().of(0, Control(SEGMENTATION), whole, 32 * 32, lambda _: Detector(draw, ""))
+    assert (found[:, :128, :3] == PALETTE[0]).all() and (found[:, 128:, :3] == PALETTE[149]).all()
 
 
 def test_without_a_picture_there_is_nothing_to_take_it_from() -> None:
@@ -125,17 +151,16 @@ def test_a_map_is_worked_out_once_for_the_same_picture(monkeypatch: pytest.Monke
         seen.append(int(picture[0, 0, 0]))
         return picture[..., 0]
 
-    detectors = {**DETECTORS, ControlKind.CANNY: counting}
-    monkeypatch.setattr(control_maps, "DETECTORS", detectors)
+    monkeypatch.setattr(control_maps, "LINES", {**LINES, ControlKind.CANNY: counting})
     maps = ControlMaps()
     for level in (1, 2, 1, 1, 2):
         given = snapshot(half(level, level))
-        found = maps.of(0, Control(ControlKind.CANNY), given, MOST, no_estimator)
+        found = maps.of(0, Control(ControlKind.CANNY), given, MOST, no_network)
         assert int(found[0, 0, 0]) == level
     assert seen == [1, 2]
 
 
-@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("kind", list(LINES))
 def test_lines_may_be_drawn_in_either_way(kind: ControlKind) -> None:
     """White on black, black on white, black on nothing, white on nothing: the same strokes."""
     stroke = np.zeros((32, 32), bool)

@@ -224,18 +224,25 @@ def test_a_network_that_has_a_repository_of_its_own_is_fetched_once(
     assert sorted(stand_in.fetched) == expected
 
 
-def test_a_depth_estimator_comes_with_its_preprocessor(
-    stand_in: HubStandIn, tmp_path: Path
+@pytest.mark.parametrize("name", [folder.DEPTH, folder.SEGMENTER, folder.POSE, folder.PERSONS])
+def test_what_looks_at_pictures_comes_with_its_preprocessor_once(
+    name: str, stand_in: HubStandIn, tmp_path: Path
 ) -> None:
-    from tests.tiny_models import make_tiny_depth_estimator
+    from tests import tiny_detectors, tiny_models
 
-    stand_in.repositories["tests/depth"] = make_tiny_depth_estimator(tmp_path / "depth")
-    hub.fetch_part(HubModel("tests/depth"), folder.DEPTH, silent)
-    assert sorted(stand_in.fetched) == [
-        "config.json",
-        "model.safetensors",
-        "preprocessor_config.json",
-    ]
+    make = {
+        folder.DEPTH: tiny_models.make_tiny_depth_estimator,
+        folder.SEGMENTER: tiny_detectors.make_tiny_segmenter,
+        folder.POSE: tiny_detectors.make_tiny_pose_estimator,
+        folder.PERSONS: tiny_detectors.make_tiny_person_detector,
+    }[name]
+    root = stand_in.repositories["tests/part"] = make(tmp_path / "part")
+    (root / "pytorch_model.bin").write_bytes(b"\x80\x02.")
+    fetched = hub.fetch_part(HubModel("tests/part"), name, silent)
+    expected = ["config.json", "model.safetensors", "preprocessor_config.json"]
+    assert sorted(stand_in.fetched) == expected
+    assert hub.fetch_part(HubModel("tests/part"), name, silent) == fetched
+    assert sorted(stand_in.fetched) == expected
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""Semantic segmentation for `transformers`: UPerNet (Xiao et al., 2018), SegFormer (Xie et al., 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from transformers import AutoModelForSemanticSegmentation
+
+from bridge.errors import BridgeError, Code
+from bridge.models import folder
+from bridge.models.control import OnProgress
+from bridge.models.estimator import load_estimator
+from bridge.models.hashing import HashCache
+from bridge.presets import PartFolder
+
+CLASSES = 150
+"""Those of ADE20K's scene parsing benchmark (Zhou et al., Scene parsing through ADE20K dataset, 2017), wall first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """As an `Estimator`; tells ADE20K's classes apart."""
+
+    processor: Any
+    model: Any
+    sha256: str
+
+    @torch.no_grad()
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """H x W x 3 uint8 sRGB to H x W uint8: the number of the likeliest class, below `CLASSES`."""
+        given = self.processor(images=picture, return_tensors="pt").pixel_values
+        likely = self.model(given.to(self.model.device)).logits.float().cpu()
+        likely = F.interpolate(likely, picture.shape[:2], mode="bilinear", align_corners=False)
+        return likely[0].argmax(dim=0).to(torch.uint8).numpy()
+
+
+def load_segmenter(
+    source: PartFolder, device: torch.device, hashes: HashCache, on_progress: OnProgress
+) -> Segmenter:
+    """Raises BridgeError as loading a model does, and BAD_INPUT for one of other classes than ADE20K's."""
+    auto = AutoModelForSemanticSegmentation
+    read = load_estimator(source, folder.SEGMENTER, auto, device, hashes, on_progress)
+    if read.model.config.num_labels != CLASSES:
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"The segmenter {source.label} knows {read.model.config.num_labels} classes, not the {CLASSES} of ADE20K.",
+            "Name one for ADE20K under [segmenter] in the preset.",
+        )
+    return Segmenter(*read)
