@@ -21,6 +21,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from krita_plugin.krita_bridge.wire import frames, limits, messages, proof, runfile
 from krita_plugin.krita_bridge.wire.control import control_tensor
+from krita_plugin.krita_bridge.wire.geometry import Bounds
 from krita_plugin.krita_bridge.wire.modes import Mode
 from tests.bridge_process import PATIENCE
 
@@ -183,8 +184,7 @@ class ScriptedBridge:
         pixels = self.paint(submit, frame) if self.paint else None
         if pixels is None:
             return answers
-        canvas = submit.canvas.scaled(submit.request.upscale)
-        bounds = submit.bounds.scaled(submit.canvas, canvas)
+        canvas, bounds = submit.canvas.scaled(submit.request.upscale), result_bounds(submit)
         image = {messages.IMAGE: frames.Tensor((bounds.height, bounds.width, 4), pixels)}
         for step in (1, 2):
             answers.append(messages.dumps(messages.Progress(submit.job, step, 2, 0.1)))
@@ -200,6 +200,13 @@ class ScriptedBridge:
         kept = frames.join(frames.Frame(messages.dumps(result), {**image, **maps}))
         self.results[submit.job] = kept
         return [*answers, kept]
+
+
+def result_bounds(submit: messages.Submit) -> Bounds:
+    """Where on its canvas the result of a job lies."""
+    part, canvas = submit.request.part, submit.canvas
+    larger = canvas.scaled(submit.request.upscale)
+    return submit.bounds.scaled(canvas, larger) if part is None else part.target
 
 
 def facts_of(submit: messages.Submit) -> messages.ResultFacts:

@@ -1,7 +1,7 @@
 """`krita-bridge upscale`: a picture several times as large, through the same websocket as Krita.
 
-What is larger than a job should be is done in parts that overlap; they are put together in a file, so that memory
-follows the part, and a part is faded in over those before it.
+What is larger than a job should be is done in parts (krita_bridge/parts.py), which are put together in a file, so that
+memory follows the part.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from bridge.commands.paint_arguments import add_sampling_arguments
 from bridge.commands.references import add_reference_argument, read_references
 from bridge.errors import BridgeError, Code
+from krita_plugin.krita_bridge.parts import PART_SIDE, parts_of
 from krita_plugin.krita_bridge.recipe import texts as recipe_texts
 from krita_plugin.krita_bridge.wire import limits, messages
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
@@ -30,13 +31,10 @@ from krita_plugin.krita_bridge.wire.schedulers import LABELS
 
 if TYPE_CHECKING:
     from bridge.commands.progress import ProgressBar
-    from bridge.commands.session import Finished, Session
+    from bridge.commands.session import Session
     from bridge.engine.types import ImageU8, MaskU8
 
 EXAMPLE = 'krita-bridge upscale --image sea.png --factor 2 --prompt "a red boat" --out large.png'
-
-PART_SIDE = 4096
-"""Longest side of what one job makes, px: its result takes 64 MiB."""
 
 _STRENGTH = 0.3
 
@@ -138,57 +136,27 @@ def _paint_parts(
 
     canvas = Extent(pixels.shape[1], pixels.shape[0])
     target = area.scaled(canvas, canvas.scaled(request.upscale))
-    fade = min(session.preset(request.preset).native // 2, PART_SIDE // 4)
-    parts = list(parts_of(area, request.upscale, fade))
+    native = session.preset(request.preset).native
+    parts = parts_of(canvas, area, request.upscale, native, PART_SIDE)
     facts = None
-    for number, part in enumerate(parts, 1):
+    for number, (sent, part) in enumerate(parts, 1):
+        asked = request
         if len(parts) > 1:
             bar.say(f"Part {number} of {len(parts)}.")
-        selected, asked = None if mask is None else crop(mask, part), request
+            asked = replace(request, part=part)
+        selected = None if mask is None else crop(mask, sent)
         if selected is not None and not selected.any():
-            selected, asked = None, replace(request, strength=0.0)
+            selected, asked = None, replace(asked, strength=0.0)
         finished = session.paint(
-            asked, canvas, part, crop(pixels, part), selected, references=references
+            asked, canvas, sent, crop(pixels, sent), selected, references=references
         )
-        _fade_in(finished, target, fade, made)
+        at = finished.bounds.relative_to(target)
+        made[at.y : at.bottom, at.x : at.right] = finished.layer
         session.acknowledge(finished)
         bar.finish()
         facts = facts or finished.facts
     assert facts is not None  # an area has a part
     return replace(facts, strength=request.strength)
-
-
-def parts_of(area: Bounds, factor: float, overlap: int) -> Iterator[Bounds]:
-    """Row by row, what one job each upscales: px of the source, which overlap by `overlap` px of the result or more."""
-    from bridge.pixels import starts
-
-    side = int(PART_SIDE / factor)
-    # One px more, since a part's result is rounded to the whole pixels inside it.
-    shared = math.ceil(overlap / factor) + 1
-    for y in starts(area.height, side, shared):
-        for x in starts(area.width, side, shared):
-            size = (min(side, area.width), min(side, area.height))
-            yield Bounds(area.x + x, area.y + y, *size)
-
-
-def _fade_in(finished: Finished, target: Bounds, fade: int, made: ImageU8) -> None:
-    """Lay a part over those left of it and above: it goes over from them to itself along its first `fade` px."""
-    import numpy as np
-
-    at = finished.bounds.relative_to(target)
-
-    def ramp(start: int, length: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-        weights = np.ones(length, np.float32)
-        if start > 0:
-            weights = np.minimum(1, (np.arange(length, dtype=np.float32) + 0.5) / fade)
-        return weights
-
-    across, down = ramp(at.x, at.width), ramp(at.y, at.height)
-    for top in range(0, at.height, 256):  # in strips: float takes four times the room
-        above = finished.layer[top : top + 256]
-        below = made[at.y + top : at.y + top + len(above), at.x : at.right]
-        weights = (down[top : top + 256, None] * across)[..., None]
-        below[:] = np.rint(below + (above - below.astype(np.float32)) * weights)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.presets import Preset
+from krita_plugin.krita_bridge.wire.messages import UpscalePart
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Blend, Mode, Prefill, implied_mode
 from krita_plugin.krita_bridge.wire.schedulers import identify
 
@@ -23,7 +24,7 @@ class Settings:
 
     `prompt` and `negative_prompt` are as typed, `positive` and `negative` what they mean for this seed.
     `clip_skip` counts as A1111 does: 1 takes the layer that the model was trained with, 2 the one before.
-    `upscale` is how many times as large the result is.
+    `upscale` is how many times as large the result is, `part` what of it is made; None: all of it.
     `detail` is the strength of the second pass over what is larger than the model likes; `scale` what share of the size
     it would choose, each way, the model works at. `draft`: with the model's tiny VAE, where it has one. `vae`: the name of a
     VAE in place of the preset's; empty for that.
@@ -50,6 +51,7 @@ class Settings:
     scale: float = 1.0
     draft: bool = False
     vae: str = ""
+    part: UpscalePart | None = None
 
     @property
     def loras(self) -> dict[str, float]:
@@ -119,6 +121,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         scale=request.scale,
         draft=request.draft,
         vae=request.vae or "",
+        part=request.part,
     )
 
 

@@ -64,9 +64,13 @@ class Layout:
 
     def weight(self, tile: Tile, scale: int) -> torch.Tensor:
         """1 x 1 x h x w, above 0: 1 in the middle, falling off towards every edge where another tile goes on."""
-        rows = _fade(tile.top, tile.height, self.height, self.overlap, scale)
-        columns = _fade(tile.left, tile.width, self.width, self.overlap, scale)
+        rows, columns = self.fades(tile, scale)
         return (rows[:, None] * columns)[None, None]
+
+    def fades(self, tile: Tile, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `weight` is the product of: h of the rows, w of the columns."""
+        rows = _fade(tile.top, tile.height, self.height, self.overlap, scale)
+        return rows, _fade(tile.left, tile.width, self.width, self.overlap, scale)
 
 
 def make_layout(height: int, width: int, side: int) -> Layout:

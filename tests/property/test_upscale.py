@@ -17,8 +17,9 @@ from bridge.engine.types import Job, Painting, Snapshot, StepReport
 from bridge.engine.upscale import tiles_of
 from bridge.errors import BridgeError, Code
 from bridge.models.loaded import LoadedModel, Resolution
+from krita_plugin.krita_bridge.parts import parts_of
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.messages import PaintRequest
+from krita_plugin.krita_bridge.wire.messages import PaintRequest, UpscalePart
 from krita_plugin.krita_bridge.wire.modes import Mode
 from tests.fake_models import (
     SD_CONFIG,
@@ -257,6 +258,43 @@ def test_a_part_of_the_canvas_lies_where_it_belongs() -> None:
     assert part.bounds == Bounds(60, 20, 160, 180)
     same = part.image[16:-16, 16:-16].astype(int) - whole[36:184, 76:204]
     assert np.abs(same).max() <= 1
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0])
+def test_parts_side_by_side_are_the_whole(factor: float) -> None:
+    image, mask = noise(170, 230), np.full((170, 230), 255, np.uint8)
+    mask[60:100, 90:130] = 0
+    canvas, area = Extent(230, 170), Bounds(7, 0, 223, 165)
+    model = fake_model(wild, resolution=SMALL)
+
+    def cut(bounds: Bounds) -> Snapshot:
+        at = slice(bounds.y, bounds.bottom), slice(bounds.x, bounds.right)
+        return Snapshot(canvas, bounds, image[at], mask[at])
+
+    whole = upscale(model, cut(area), factor)
+    made = np.zeros_like(whole.image)
+    parts = parts_of(canvas, area, factor, SMALL.native, 128)
+    assert len(parts) >= 4
+    for bounds, part in parts:
+        painting = upscale(model, cut(bounds), factor, part=part)
+        assert painting.bounds == part.target
+        assert bounds.width < area.width and bounds.height < area.height
+        at = painting.bounds.relative_to(whole.bounds)
+        place = made[at.y : at.bottom, at.x : at.right]
+        assert not place[..., 3].any(), "no pixel is made twice"
+        place[:] = painting.image
+    # Pillow counts the places that it takes pixels from in float32, from a part's own corner.
+    assert np.abs(made.astype(int) - whole.image).max() <= 1
+
+
+def test_a_part_of_which_too_little_was_sent_is_made_of_what_there_is() -> None:
+    image = noise(100, 100)
+    model = fake_model(wild, resolution=SMALL)
+    part = UpscalePart(Bounds(0, 0, 100, 100), Bounds(40, 40, 60, 60))
+    snapshot = Snapshot(Extent(100, 100), Bounds(20, 20, 30, 30), image[20:50, 20:50])
+    painting = upscale(model, snapshot, 2.0, part=part)
+    assert (painting.bounds, painting.image.shape) == (part.target, (60, 60, 4))
+    assert (painting.image[..., 3] == 255).all()
 
 
 class _Weighing(PixelVae):

@@ -52,6 +52,16 @@ class EngineState(Enum):
 
 
 @dataclass(frozen=True)
+class UpscalePart:
+    """A part of an upscaling that is too large for one job. `whole`: the area of the canvas that is upscaled in all its parts,
+    px; tiles are laid out for all of it, so that parts side by side are one picture. `target`: what this job makes, in px of
+    the larger canvas."""
+
+    whole: Bounds
+    target: Bounds
+
+
+@dataclass(frozen=True)
 class PaintRequest:
     """What the painter asked for. None means: as the preset says.
 
@@ -61,6 +71,7 @@ class PaintRequest:
     say: docs/prompts.md.
     `match_colors`: shift what was painted by what the model did to the colours around the selection.
     `upscale`: the result is so many times as large, 1 to 8; `strength` then says how much the model may refine it.
+    `part`: only a part of such a picture; the bounds that are submitted hold what the part's tiles are made from.
     `controls` are added up where there are several, and so are `references`.
     `scale`: the model works on a picture so many times as wide and high as it would choose, 0.25 to 1.
     `detail`: strength, 0 to 1, of the second pass over what is larger than the model likes; 0 is none.
@@ -90,6 +101,7 @@ class PaintRequest:
     template: Optional[str] = None
     draft: bool = False
     vae: Optional[str] = None
+    part: Optional[UpscalePart] = None
 
     def __post_init__(self) -> None:
         check_text("prompt", self.prompt, limits.MAX_PROMPT_CHARACTERS)
@@ -111,6 +123,8 @@ class PaintRequest:
         check_range("scale", self.scale, limits.MIN_SCALE, 1.0)
         if self.scale < 1 < self.upscale:
             raise MessageError("A job cannot both upscale and paint smaller: choose one.")
+        if self.part is not None and self.upscale == 1:
+            raise MessageError("Only what is upscaled is made in parts.")
         if self.detail is not None:
             check_range("detail", self.detail, 0.0, 1.0)
         if self.template is not None:
@@ -201,7 +215,8 @@ class PresetInfo:
 
     `controls`: the kinds that it has a ControlNet for, or a depth channel. `references`: what can be taken from a
     reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
-    `vaes`: the names of the VAEs that fit the model.
+    `vaes`: the names of the VAEs that fit the model. `depth_built_in`: the UNet has a channel for depth; the control that fills it
+    has neither strength nor range.
     """
 
     name: str
@@ -216,6 +231,7 @@ class PresetInfo:
     clip_skip: int = 1
     guidance_rescale: float = 0.0
     vaes: Tuple[str, ...] = ()
+    depth_built_in: bool = False
 
 
 # ---- client to bridge
@@ -262,6 +278,9 @@ class Submit:
                 "select a smaller part."
             )
         larger = self.bounds.extent.scaled(self.request.upscale)
+        if self.request.part is not None:
+            _check_part(self.request.part, self.canvas, self.bounds, self.request.upscale)
+            larger = self.request.part.target.extent
         if (
             max(larger.width, larger.height) > limits.MAX_SIDE
             or larger.width * larger.height > limits.MAX_PIXELS
@@ -385,6 +404,14 @@ def _check_sides(canvas: Extent, bounds: Bounds) -> None:
     check_range("canvas height", canvas.height, 1, limits.MAX_CANVAS_SIDE)
     check_range("width", bounds.width, 1, limits.MAX_SIDE)
     check_range("height", bounds.height, 1, limits.MAX_SIDE)
+
+
+def _check_part(part: UpscalePart, canvas: Extent, sent: Bounds, factor: float) -> None:
+    larger = canvas.scaled(factor)
+    if not (Bounds.of_canvas(canvas).contains(part.whole) and part.whole.contains(sent)):
+        raise MessageError("The part does not lie in the area that is upscaled as a whole.")
+    if part.target.is_empty or not sent.scaled(canvas, larger).contains(part.target):
+        raise MessageError("What the part is made from has not been sent.")
 
 
 def check_live_area(area: Bounds) -> None:

@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from krita_plugin.krita_bridge.parts import parts_of
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.messages import MessageError, PaintRequest, Submit
+from krita_plugin.krita_bridge.wire.messages import (
+    MessageError,
+    PaintRequest,
+    Submit,
+    UpscalePart,
+)
 
 FACTORS = st.floats(1, 8)
 
@@ -41,3 +47,55 @@ def test_a_result_that_is_too_large_is_refused_in_a_sentence(width: int, height:
     with pytest.raises(MessageError, match="Upscaled, the area would be"):
         Submit("j", PaintRequest("a", upscale=4), canvas, Bounds(0, 0, width, height))
     Submit("j", PaintRequest("a", upscale=4), canvas, Bounds(0, 0, 2048, 2048))
+
+
+@pytest.mark.parametrize(
+    ("whole", "target", "factor", "sentence"),
+    [
+        (Bounds(0, 0, 101, 50), Bounds(20, 20, 40, 40), 2, "does not lie in the area"),
+        (Bounds(0, 0, 40, 40), Bounds(20, 20, 40, 40), 2, "does not lie in the area"),
+        (Bounds(0, 0, 100, 50), Bounds(19, 20, 40, 40), 2, "has not been sent"),
+        (Bounds(0, 0, 100, 50), Bounds(20, 20, 0, 40), 2, "has not been sent"),
+        (Bounds(0, 0, 100, 50), Bounds(20, 20, 20, 20), 1, "Only what is upscaled"),
+    ],
+)
+def test_a_part_lies_in_what_is_sent_and_that_in_the_whole(
+    whole: Bounds, target: Bounds, factor: float, sentence: str
+) -> None:
+    canvas, sent = Extent(100, 50), Bounds(10, 10, 35, 40)
+    with pytest.raises(MessageError, match=sentence):
+        Submit(
+            "j", PaintRequest("a", upscale=factor, part=UpscalePart(whole, target)), canvas, sent
+        )
+
+
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 3000),
+    st.integers(0, 50),
+    FACTORS.filter(lambda factor: factor > 1),
+    st.integers(8, 512),
+    st.integers(64, 700),
+)
+def test_parts_cover_all_once_and_send_what_they_need(
+    width: int, height: int, corner: int, factor: float, native: int, side: int
+) -> None:
+    canvas = Extent(width + corner + 3, height + corner)
+    area = Bounds(corner, corner, width, height)
+    larger = canvas.scaled(factor)
+    whole = area.scaled(canvas, larger)
+    covered = 0
+    for sent, part in parts_of(canvas, area, factor, native, side):
+        Submit("j", PaintRequest("a", upscale=factor, part=part), canvas, sent)
+        target = part.target
+        assert max(target.width, target.height) <= side
+        assert whole.contains(target)
+        covered += target.width * target.height
+        around = Bounds(
+            target.x - native,
+            target.y - native,
+            target.width + 2 * native,
+            target.height + 2 * native,
+        )
+        assert sent.scaled(canvas, larger).contains(around.intersection(whole))
+    assert covered == whole.width * whole.height
