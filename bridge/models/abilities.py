@@ -40,13 +40,14 @@ def info_of(preset: Preset) -> PresetInfo:
     """
     in_channels, is_sdxl = _unet(preset)
     kinds = {kind for kind in ControlKind if kind in preset.controls or _brings(preset, kind)}
-    if in_channels == _WITH_DEPTH:
+    depth_built_in = in_channels == _WITH_DEPTH
+    if depth_built_in:
         kinds.add(ControlKind.DEPTH)
     modes: tuple[ReferenceMode, ...] = ()
     if preset.ip_adapter is not None:
         modes = tuple(ReferenceMode) if is_sdxl else (ReferenceMode.BOTH,)
     controls = tuple(kind for kind in ControlKind if kind in kinds)
-    return replace(preset.info, controls=controls, references=modes)
+    return replace(preset.info, controls=controls, references=modes, depth_built_in=depth_built_in)
 
 
 def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:

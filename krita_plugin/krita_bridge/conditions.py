@@ -123,6 +123,13 @@ def lacks_control(kind: ControlKind, preset: PresetInfo) -> str:
     )
 
 
+def heard_whole(kind: ControlKind, preset: PresetInfo) -> str:
+    """Why a control of this kind has neither strength nor range; empty when it has both."""
+    if kind is not ControlKind.DEPTH or not preset.depth_built_in:
+        return ""
+    return tr("The model of “{0}” has depth built in: it hears all of it.", preset.label)
+
+
 def lacks_references(preset: PresetInfo) -> str:
     """What the preset needs for references; empty when it can do them."""
     if preset.references:

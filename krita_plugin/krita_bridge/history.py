@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, List, Optional
+from dataclasses import dataclass, replace
+from typing import Dict, List, Optional, Tuple
 
 from .notes import DocumentNote
+from .wire.control import ControlKind
 from .wire.frames import Buffer
 from .wire.geometry import Bounds, Extent
 from .wire.messages import ResultFacts
@@ -16,8 +17,20 @@ MOST_PROMPTS = 50
 
 
 @dataclass(frozen=True)
+class KeptMap:
+    """The map that a control of this kind, the request's control `number`, was heard with: opaque BGRA uint8 of the size of
+    `bounds`."""
+
+    number: int
+    kind: ControlKind
+    bounds: Bounds
+    image: Buffer
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A finished picture: `image` is BGRA uint8, straight alpha, of the size of `bounds` on `canvas`."""
+    """A finished picture: `image` is BGRA uint8, straight alpha, of the size of `bounds` on `canvas`. `maps`: what becomes
+    layers together with it, as long as it is in no document."""
 
     job: str
     bounds: Bounds
@@ -25,6 +38,13 @@ class Entry:
     facts: ResultFacts
     note: Optional[DocumentNote]
     image: Buffer
+    maps: Tuple[KeptMap, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        images = [self.image, *(kept.image for kept in self.maps)]
+        return sum(memoryview(image).nbytes for image in images)
 
 
 class History:
@@ -59,6 +79,7 @@ class History:
         if job not in self._entries or self._placed[job]:
             return False
         self._placed[job] = True
+        self._entries[job] = replace(self._entries[job], maps=())
         return True
 
     def discard(self, job: str) -> None:
@@ -77,7 +98,7 @@ class History:
 
     def _make_room(self, newest: str) -> None:
         for job in list(self._entries):
-            size = sum(memoryview(entry.image).nbytes for entry in self._entries.values())
+            size = sum(entry.size for entry in self._entries.values())
             if len(self._entries) <= MOST_RESULTS and size <= MOST_BYTES:
                 return
             if self._placed[job] and job != newest:

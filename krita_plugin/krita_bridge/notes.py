@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Dict, Optional, Tuple
 
 from .conditions import ChosenControl, ChosenReference, read_chosen
 from .sampling import AS_PRESET, Sampling, read_sampling
 from .wire import limits
-from .wire.messages import to_fields
+from .wire.control import ControlKind
+from .wire.geometry import Bounds
+from .wire.messages import MessageError, from_fields, to_fields
 from .wire.modes import Blend, Mode
 
 
@@ -19,28 +21,26 @@ class DocumentNote:
     """Travels with a job as `Submit.document`.
 
     `document` is the id kept inside the document, `layer` the uniqueId of the job's preview layer, `epoch` counts
-    the painter's presses of Generate: variations made by one press share it.
+    the painter's presses of Generate: variations made by one press share it. `area` is the part of the canvas that was
+    captured, and `controls` are the kinds of the request's controls: where a control's map belongs, and what it is called.
     """
 
     document: str
     layer: str
     epoch: int
+    area: Bounds
+    controls: Tuple[ControlKind, ...] = ()
 
     def dumps(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(to_fields(self))
 
 
 def read_note(text: str) -> Optional[DocumentNote]:
     """The note of a job; None when it is somebody else's."""
-    values = _object(text)
     try:
-        note = DocumentNote(values["document"], values["layer"], values["epoch"])
-    except KeyError:
+        return from_fields(DocumentNote, _object(text))
+    except MessageError:
         return None
-    valid = (
-        isinstance(note.document, str) and isinstance(note.layer, str) and type(note.epoch) is int
-    )
-    return note if valid else None
 
 
 @dataclass(frozen=True)

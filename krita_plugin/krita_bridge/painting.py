@@ -12,7 +12,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Protocol, Sequence, 
 
 from .capture import Snapshot
 from .client import ConnectionChanged, ConnectionState, Event, Received
-from .history import Entry, History
+from .history import Entry, History, KeptMap
 from .link import Pixels
 from .notes import DocumentNote, read_note
 from .text import tr
@@ -39,23 +39,12 @@ class Link(Protocol):
     def acknowledge(self, job: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class KeptMap:
-    """The map that control `number` of a job was heard with: opaque BGRA uint8 of the size of `bounds`."""
-
-    number: int
-    bounds: Bounds
-    image: Buffer
-
-
 class Easel(Protocol):
     """Puts pictures onto the canvas; every method returns at once."""
 
     def preview(self, job: str, bounds: Bounds, image: Buffer) -> None: ...
 
     def finish(self, entry: Entry) -> None: ...
-
-    def keep_map(self, entry: Entry, kept: KeptMap) -> None: ...
 
     def show(self, entry: Entry) -> None: ...
 
@@ -82,8 +71,6 @@ class Job:
     step: int = 0
     steps: int = 0
     seconds_left: Optional[float] = None
-    bounds: Optional[Bounds] = None
-    """What was captured of the canvas."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +153,7 @@ class Painting:
             job = self._jobs.get(name)
             if job is None or job.stage is not Stage.READING:
                 continue
-            job.stage, job.bounds = Stage.WAITING, snapshot.plan.bounds
+            job.stage = Stage.WAITING
             submit = messages.Submit(
                 job.job,
                 job.request,
@@ -218,7 +205,7 @@ class Painting:
     # ---- what the easel reports
 
     def placed(self, job: str) -> None:
-        """The result is in a document."""
+        """The result is in a document, and so are the maps that came with it."""
         if self.history.placed(job):
             self._link.acknowledge(job)
         self.current = job
@@ -298,7 +285,15 @@ class Painting:
         self, message: messages.Result, image: Buffer, maps: Mapping[int, Tensor]
     ) -> None:
         note = read_note(message.document)
-        entry = Entry(message.job, message.bounds, message.canvas, message.facts, note, image)
+        entry = Entry(
+            message.job,
+            message.bounds,
+            message.canvas,
+            message.facts,
+            note,
+            image,
+            _kept_maps(note, maps),
+        )
         job = self._jobs.pop(message.job, None)
         if self.preview is not None and self.preview.job == message.job:
             self.preview = None
@@ -307,9 +302,6 @@ class Painting:
             self.notice = tr("A picture from before waits below. Click it to place it.")
         elif self._leads(job):
             self._easel.finish(entry)
-        if job is not None and job.bounds is not None:
-            for number, kept in sorted(maps.items()):
-                self._easel.keep_map(entry, KeptMap(number, job.bounds, kept.data))
 
     def _on_ended(self, message: messages.Ended) -> None:
         known = message.job in self._jobs
@@ -330,6 +322,18 @@ class Painting:
     def _leads(self, job: Job) -> bool:
         """Whether this job is the one of its press that is shown on the canvas by itself."""
         return self._leaders.setdefault(job.note.epoch, job.job) == job.job
+
+
+def _kept_maps(note: Optional[DocumentNote], maps: Mapping[int, Tensor]) -> Tuple[KeptMap, ...]:
+    """Those that fit what was asked for."""
+    if note is None:
+        return ()
+    shape = (note.area.height, note.area.width, 4)
+    return tuple(
+        KeptMap(number, note.controls[number], note.area, kept.data)
+        for number, kept in sorted(maps.items())
+        if number < len(note.controls) and kept.shape == shape
+    )
 
 
 def _sentences(*parts: str) -> str:

@@ -18,7 +18,7 @@ from .document import CanvasDocument
 from .forms import Forms
 from .gather import capture_all
 from .guard import Placement
-from .history import Entry, PromptHistory
+from .history import Entry, KeptMap, PromptHistory
 from .larger import is_larger, open_larger
 from .launcher import Launcher, bridge_home
 from .layers import DocumentSources, close_converters
@@ -28,7 +28,7 @@ from .live.keeper import LiveKeeper
 from .live.painter import LivePainter
 from .made import MadeLayer, save_layer
 from .notes import DocumentNote, Form
-from .painting import Job, KeptMap, Painting
+from .painting import Job, Painting
 from .place import JobLayer
 from .provenance import Record, forget_gone_layers
 from .qt import QtCore, pyqtSignal
@@ -210,16 +210,17 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self, document: CanvasDocument, form: Form, plan: Plan, requests: List[PaintRequest]
     ) -> None:
         first = requests[0]
+        kinds = tuple(control.kind for control in first.controls)
         self._epoch += 1
         self.prompts.used(form.prompt)
         if first.upscale > 1:
             # It becomes a document of its own: nothing is hung into this one, and nothing written down in it.
-            layer, note = None, DocumentNote("", uuid.uuid4().hex, self._epoch)
+            layer, note = None, DocumentNote("", uuid.uuid4().hex, self._epoch, plan.bounds)
         else:
             name = layer_name(title(first.prompt, first.mode or Mode.FILL), first.seed)
             layer = JobLayer(document, name)
             memory = self.forms.used(document, layer.id, form, self.prompts.prompts())
-            note = DocumentNote(memory.document, layer.id, self._epoch)
+            note = DocumentNote(memory.document, layer.id, self._epoch, plan.bounds, kinds)
         jobs = [Job(uuid.uuid4().hex, request, note) for request in requests]
         if layer is not None:
             self._layer_of_job.update((job.job, layer) for job in jobs)
@@ -312,9 +313,6 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         """The same for what is on a layer now."""
         self._turns.add("save", save_layer(made, path, self.painting))
 
-    def keep_map(self, entry: Entry, kept: KeptMap) -> None:
-        self._turns.add(entry.job, self._keep_map(entry, kept))
-
     def show(self, entry: Entry) -> None:
         if is_larger(entry):
             self._turns.add("larger", open_larger(entry, self.painting))
@@ -353,23 +351,28 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             self.painting.kept(entry.job, decision.sentence)
             return
         self._hang(entry, layer)
+        yield from self._placed(entry, layer.document)
+
+    def _placed(self, entry: Entry, document: CanvasDocument) -> Task:
+        """The picture is on its layer; its maps follow."""
+        if not self.painting.history.is_placed(entry.job):
+            for kept in entry.maps:
+                yield from self._keep_map(entry, kept, document)
         self.painting.placed(entry.job)
 
-    def _keep_map(self, entry: Entry, kept: KeptMap) -> Task:
-        """A layer of its own, hidden: it would cover the picture. Where the result found no place, its map has none."""
-        press = _press_of(entry)
-        asked, beside = self.forms.asked(press), self._layers.get(press)
-        if asked is None or beside is None:
-            return
-        document, chosen = beside.document, asked.controls[kept.number]
+    def _keep_map(self, entry: Entry, kept: KeptMap, document: CanvasDocument) -> Task:
+        """A layer of its own, hidden: it would cover the picture."""
         if not document.is_open() or document.canvas() != entry.canvas:
             return
-        name = layer_name(tr("{0} map", control_name(chosen.control.kind)), entry.facts.seed)
+        name = layer_name(tr("{0} map", control_name(kept.kind)), entry.facts.seed)
         layer = JobLayer(document, name)
         layer.hide(True)
         yield from layer.finish(kept.bounds, kept.image, name)
-        self.forms.map_was_kept(document.key, chosen)
-        self.map_kept.emit(document.key, chosen)
+        asked = self.asked(entry)
+        if asked is not None:
+            chosen = asked.controls[kept.number]
+            self.forms.map_was_kept(document.key, chosen)
+            self.map_kept.emit(document.key, chosen)
 
     def _hang(self, entry: Entry, layer: JobLayer) -> None:
         """Remember on which layer the results of this press are shown; only for the latest presses."""
@@ -384,7 +387,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         layer = self._layers.get(_press_of(entry))
         if layer is not None and layer.is_untouched():
             yield from layer.swap(entry.bounds, entry.image, name, self._record_of(entry))
-            self.painting.placed(entry.job)
+            yield from self._placed(entry, layer.document)
             return
         document = self._document_for(entry)
         if document is None:

@@ -17,6 +17,7 @@ from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent, context_bounds
 from tests.krita.conftest import Studio
 from tests.krita.harness import Before, BridgeDocker, Document, Layer
+from tests.krita.harness.controlled import BUILT_IN
 from tests.krita.harness.controlled import NAME as CONTROLLED
 from tests.krita.harness.docker import PATIENCE
 
@@ -32,6 +33,11 @@ facts = studio().painting.history.entries()[-1].facts
     [[used.kind.value, used.source.value, used.map_sha256] for used in facts.controls],
     [[used.sha256, used.weight] for used in facts.references],
 ]"""
+
+
+_IS_SENT = """\
+from krita_bridge.extension import studio
+[job.stage.value for job in studio().painting.jobs()] == ['waiting']"""
 
 
 class Rows:
@@ -163,6 +169,26 @@ def test_depth_of_the_canvas_and_its_map_as_a_layer(studio: Studio, controls: Ro
     document.undo()  # the map
     document.undo()  # the result
     assert before.is_restored()
+
+
+def test_a_map_waits_with_its_picture_for_a_place(studio: Studio, controls: Rows) -> None:
+    krita, docker, document = studio.krita, studio.docker, scene(studio)
+    results = docker.results()
+    controls.add()
+    controls.keep_map(0, True)
+    with studio.bridge.paused():
+        docker.ask_for("a shed")
+        krita.wait_until(_IS_SENT, PATIENCE)
+        document.close()
+    krita.wait_until(lambda: docker.results() > results, PATIENCE)
+    docker.wait_for_state("was closed")
+    other = krita.new_document(WIDTH, HEIGHT)
+    docker.click_result()
+    docker.wait_for_result(other, "a shed")
+    layer = wait_for_map(studio, other, "Depth")
+    map_ = of_bounds(other.layer_pixels(layer.name))
+    (told,), _ = used(studio)
+    assert not layer.visible and told == ["depth", "canvas", sha256(map_[..., :3])]
 
 
 def test_a_hidden_layer_is_a_map_or_has_one_worked_out(studio: Studio, controls: Rows) -> None:
@@ -311,6 +337,24 @@ def test_what_a_preset_cannot_do_is_said_before_anything_is_sent(
     krita.trigger("krita_bridge_generate")
     docker.wait_for_state("has no ControlNet for")
     assert not docker.is_busy() and before.is_restored()
+
+
+def test_a_model_with_depth_built_in_hears_all_of_a_depth_control(
+    studio: Studio, controls: Rows
+) -> None:
+    docker = studio.docker
+    scene(studio)
+    controls.add()
+    find = "slider = docker.findChild(QtWidgets.QSlider, 'control_strength')\n"
+    docker.ask(f"{find}slider.setValue(60)")
+    seen = f"{find}[slider.isEnabled(), slider.parent().toolTip()]"
+    assert docker.ask(seen) == [True, ""]
+    docker.choose(BUILT_IN)
+    assert docker.ask(seen) == [False, "The model of “Built in” has depth built in: it hears all of it."]  # fmt: skip
+    form = "from krita_bridge.wire.messages import to_fields\nto_fields(docker._form.form())"
+    assert docker.ask(form)["controls"][0]["control"]["strength"] == 1.0
+    docker.choose(CONTROLLED)
+    assert docker.ask(form)["controls"][0]["control"]["strength"] == 0.6
 
 
 _PICTURES = """\

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Optional, Sequence, Tuple
 
-from ..conditions import ChosenControl, control_name, lacks_control, lacks_controls
+from ..conditions import (
+    ChosenControl,
+    control_name,
+    heard_whole,
+    lacks_control,
+    lacks_controls,
+)
 from ..qt import QtWidgets, pyqtSignal
 from ..text import tr
 from ..wire.control import MAX_STRENGTH, READY_MADE, Control, ControlKind, ControlSource
@@ -117,6 +123,7 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
         preset = self._preset
         # Of a preset without any ControlNet the list says it, once.
         lack = lacks_control(kind, preset) if preset is not None and preset.controls else ""
+        self._heard.heard_whole(heard_whole(kind, preset) if preset is not None else "")
         self._lack.setText(lack)
         self._lack.setVisible(bool(lack))
         self._on_source()

@@ -52,6 +52,7 @@ class HeardPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._detail_column.setSpacing(4)
         self._detail_column.addLayout(steps)
         self._details.setVisible(False)
+        self._whole = False
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -66,16 +67,24 @@ class HeardPanel(QtWidgets.QWidget):  # type: ignore[misc]
         """Put something more behind the dots."""
         self._detail_column.addWidget(widget)
 
+    def heard_whole(self, reason: str) -> None:
+        """Strength 1 in all of the steps, and nothing to be set: `reason` says why. Empty: as the painter sets it."""
+        self._whole = bool(reason)
+        self.setToolTip(reason)
+        for widget in (self._slider, self._start, self._end):
+            widget.setEnabled(not reason)
+        self._on_value()
+
     def strength(self) -> float:
-        return float(self._slider.value() / _HUNDREDTHS)
+        return 1.0 if self._whole else float(self._slider.value() / _HUNDREDTHS)
 
     def start(self) -> float:
         """0 to 1, of the steps that are run."""
-        return float(self._start.value() / _HUNDREDTHS)
+        return 0.0 if self._whole else float(self._start.value() / _HUNDREDTHS)
 
     def end(self) -> float:
         """0 to 1, not before the start."""
-        return float(self._end.value() / _HUNDREDTHS)
+        return 1.0 if self._whole else float(self._end.value() / _HUNDREDTHS)
 
     def load(self, strength: float, start: float, end: float) -> None:
         self._slider.setValue(round(strength * _HUNDREDTHS))
@@ -88,7 +97,7 @@ class HeardPanel(QtWidgets.QWidget):  # type: ignore[misc]
             self._dots.setChecked(True)
 
     def _on_value(self) -> None:
-        self._percent.setText(tr("{0} %", self._slider.value()))
+        self._percent.setText(tr("{0} %", round(_HUNDREDTHS * self.strength())))
 
     def _field(self, name: str, label: str) -> Any:
         field = QtWidgets.QSpinBox()

@@ -1,4 +1,6 @@
-"""A preset with everything that control layers and references need, made of the embedded model and random weights."""
+"""A preset with everything that control layers and references need, made of the embedded model and random weights; and one
+that has depth built in.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from tests.tiny_models import make_tiny_controlnet
 
 NAME = "controlled"
 KINDS = ("depth", "scribble", "canny")
+BUILT_IN = "built_in"
 
 _PRESET = """\
 label = "Controlled"
@@ -38,3 +41,13 @@ def add_controlled_preset(home: Path) -> None:
         f'\n[ip_adapter]\nfile = "{adapter.file}"\nimage_encoder = "{adapter.image_encoder}"\n'
     )
     (home / "presets" / f"{NAME}.toml").write_text(_PRESET + controls + references)
+
+
+def add_depth_preset(home: Path) -> None:
+    """Give it the preset BUILT_IN, of a model with a depth channel that cannot be loaded: only its UNet's config is there."""
+    unet = home / "depth" / "unet"
+    unet.mkdir(parents=True)
+    (unet / "config.json").write_text('{"in_channels": 5}')
+    model = f'folder = "{unet.parent}"'
+    text = _PRESET.replace("Controlled", "Built in").replace("embedded = true", model)
+    (home / "presets" / f"{BUILT_IN}.toml").write_text(text)

@@ -61,9 +61,10 @@ def test_a_preset_has_the_controlnets_that_it_names_and_those_of_its_models_fold
 def test_a_depth_channel_is_a_control(
     tmp_path: Path, channels: int, kinds: tuple[ControlKind, ...]
 ) -> None:
-    assert info_of(preset(folder(tmp_path / "m", {"in_channels": channels}))).controls == kinds
     conv = {"model.diffusion_model.input_blocks.0.0.weight": {"shape": [320, channels, 3, 3]}}
-    assert info_of(preset(file(tmp_path / "m.safetensors", conv))).controls == kinds
+    sources = folder(tmp_path / "m", {"in_channels": channels}), file(tmp_path / "m.st", conv)
+    for info in map(info_of, map(preset, sources)):
+        assert (info.controls, info.depth_built_in) == (kinds, bool(kinds))
 
 
 def test_style_and_composition_are_for_sdxl(tmp_path: Path) -> None:

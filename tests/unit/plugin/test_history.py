@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from krita_plugin.krita_bridge import history
-from krita_plugin.krita_bridge.history import Entry, History, PromptHistory
+from krita_plugin.krita_bridge.history import Entry, History, KeptMap, PromptHistory
 from krita_plugin.krita_bridge.notes import DocumentNote
+from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import ResultFacts
 
 FACTS = ResultFacts("p", "", "e", 1, 1.0, 20, 20, 5.0, "ddim", "m", "a", 64, 64, 1.0, "0")
+BOUNDS = Bounds(0, 0, 2, 2)
 
 
 def entry(job: str, layer: str | None = None, size: int = 16) -> Entry:
-    note = DocumentNote("d", layer, 1) if layer else None
-    return Entry(job, Bounds(0, 0, 2, 2), Extent(9, 9), FACTS, note, bytes(size))
+    note = DocumentNote("d", layer, 1, BOUNDS) if layer else None
+    return Entry(job, BOUNDS, Extent(9, 9), FACTS, note, bytes(size))
 
 
 def jobs(of: History) -> list[str]:
@@ -33,6 +37,16 @@ def test_being_placed_is_news_once() -> None:
     assert not h.is_placed("a")
     assert [h.placed("a"), h.placed("a"), h.placed("nobody")] == [True, False, False]
     assert h.is_placed("a")
+
+
+def test_maps_wait_with_their_result_until_it_is_placed() -> None:
+    h = History()
+    kept = KeptMap(0, ControlKind.DEPTH, BOUNDS, bytes(10))
+    h.add(replace(entry("a"), maps=(kept,)))
+    waiting = h.get("a")
+    assert waiting is not None and waiting.maps == (kept,) and waiting.size == 26
+    h.placed("a")
+    assert h.get("a") == entry("a")
 
 
 def test_a_result_that_comes_again_stays_placed() -> None:

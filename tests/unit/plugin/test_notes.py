@@ -17,6 +17,7 @@ from krita_plugin.krita_bridge.notes import (
 )
 from krita_plugin.krita_bridge.sampling import Sampling
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
+from krita_plugin.krita_bridge.wire.geometry import Bounds
 from krita_plugin.krita_bridge.wire.limits import MAX_CONTROLS
 from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
 
@@ -46,7 +47,8 @@ DAMAGED = ["", "{", "[]", "null", "7", '"x"', "[" * 100_000]
 
 
 def test_a_note_comes_back() -> None:
-    note = DocumentNote("d1", "{layer}", 4)
+    kinds = (ControlKind.DEPTH, ControlKind.POSE)
+    note = DocumentNote("d1", "{layer}", 4, Bounds(10, -20, 30, 40), kinds)
     assert read_note(note.dumps()) == note
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from krita_plugin.krita_bridge.capture import Plan, Snapshot
 from krita_plugin.krita_bridge.client import ConnectionChanged, ConnectionState, Received
-from krita_plugin.krita_bridge.history import Entry
+from krita_plugin.krita_bridge.history import Entry, KeptMap
 from krita_plugin.krita_bridge.link import Pixels
 from krita_plugin.krita_bridge.notes import DocumentNote
-from krita_plugin.krita_bridge.painting import Job, KeptMap, Painting, Stage
+from krita_plugin.krita_bridge.painting import Job, Painting, Stage
 from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.frames import Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
@@ -65,9 +66,6 @@ class Recorder:
     def finish(self, entry: Entry) -> None:
         self.calls.append(("finish", entry.job))
 
-    def keep_map(self, entry: Entry, kept: KeptMap) -> None:
-        self.calls.append(("keep_map", entry.job, kept))
-
     def show(self, entry: Entry) -> None:
         self.calls.append(("show", entry.job))
 
@@ -92,7 +90,7 @@ class Desk:
         self.painting.on_event(Received(message, memoryview(image) if image else None, **maps))
 
     def press(self, *names: str, epoch: int = 1, capture: bool = True) -> None:
-        note = DocumentNote("d", f"layer{epoch}", epoch)
+        note = DocumentNote("d", f"layer{epoch}", epoch, BOUNDS)
         self.painting.begin([Job(name, PaintRequest("boat"), note) for name in names])
         if capture:
             self.painting.captured(names, SNAPSHOT, previews=True)
@@ -101,7 +99,7 @@ class Desk:
         self.hear(messages.Preview(job, 1, BOUNDS), bytes(48))
 
     def result(self, job: str, epoch: int = 1) -> None:
-        note = DocumentNote("d", f"layer{epoch}", epoch).dumps()
+        note = DocumentNote("d", f"layer{epoch}", epoch, BOUNDS).dumps()
         self.hear(messages.Result(job, BOUNDS, CANVAS, FACTS, note), bytes(48))
 
     def told(self, what: str) -> list[str]:
@@ -130,21 +128,19 @@ def test_pictures_of_controls_and_references_go_along(desk: Desk) -> None:
     assert desk.recorder.calls[0][-2:] == (pictures, references)
 
 
-def test_kept_maps_are_placed_where_they_were_captured_after_the_result(desk: Desk) -> None:
-    desk.press("a")
-    note = DocumentNote("d", "layer1", 1).dumps()
-    result = messages.Result("a", Bounds(11, 21, 1, 1), CANVAS, FACTS, note)
-    desk.hear(result, bytes(4), maps={1: Tensor((3, 4, 4), bytes(48))})
-    told = [call for call in desk.recorder.calls if call[0] in ("finish", "keep_map")]
-    assert told == [("finish", "a"), ("keep_map", "a", KeptMap(1, BOUNDS, bytes(48)))]
-
-
-def test_maps_of_a_job_from_before_are_dropped(desk: Desk) -> None:
-    note = DocumentNote("d", "layer1", 1).dumps()
-    result = messages.Result("old", BOUNDS, CANVAS, FACTS, note)
-    desk.hear(result, bytes(48), maps={0: Tensor((3, 4, 4), bytes(48))})
-    assert desk.told("keep_map") == []
-    assert desk.painting.history.get("old") is not None
+def test_kept_maps_wait_with_their_result_for_where_they_were_captured(desk: Desk) -> None:
+    area = Bounds(8, 18, 8, 7)
+    kinds = (ControlKind.POSE, ControlKind.DEPTH)
+    note = DocumentNote("d", "layer1", 1, area, kinds)
+    fits, other = Tensor((7, 8, 4), bytes(224)), Tensor((3, 4, 4), bytes(48))
+    desk.press("now")
+    for job in ("now", "from before"):
+        result = messages.Result(job, BOUNDS, CANVAS, FACTS, note.dumps())
+        desk.hear(result, bytes(48), maps={1: fits, 0: other, 2: fits})
+        entry = desk.painting.history.get(job)
+        assert entry is not None
+        assert entry.maps == (KeptMap(1, ControlKind.DEPTH, area, fits.data),)
+    assert desk.told("finish") == ["now"]
 
 
 def test_a_job_cancelled_while_it_is_read_is_never_sent(desk: Desk) -> None:
