@@ -22,7 +22,12 @@ _WEYL = np.array([[0x9E3779B9], [0xBB67AE85]], np.uint64)
 _ROUNDS = 10
 
 
-@lru_cache(maxsize=4)
+_KEPT = 16
+"""Draws: those of eight steps that add noise, for the full live picture and for the smaller one that a slow machine makes
+while the pen moves. Fewer than are asked for in turn would be as good as none. 256 KiB each at 1024 x 1024 px."""
+
+
+@lru_cache(_KEPT)
 def on_device(
     device: torch.device,
     seed: int,
@@ -31,8 +36,8 @@ def on_device(
     channels: int,
     draw: int,
 ) -> torch.Tensor:
-    """`gaussian` in float32 on a device. The last few are kept, for live painting asks for the same again and again: do not
-    write into them."""
+    """`gaussian` in float32 on a device. The last _KEPT are kept, for live painting asks for the same again and again: do
+    not write into them."""
     return gaussian(seed, origin, size, channels, draw).float().to(device)
 
 

@@ -31,6 +31,9 @@ START_LIMIT = 300.0
 STEPS = {"quick": 4, "medium": 24, "slow": 80, "endless": 150}
 """Presets of the embedded model that differ in their steps: at least 0.1 s each."""
 
+HEAVY, HEAVY_STEPS = "heavy", 80
+"""A preset whose live pictures take long on any machine, and how many steps of theirs."""
+
 _PRESET = """\
 label = "{label}"
 native = 128
@@ -71,8 +74,10 @@ class HostBridge:
         self.home = Path(tempfile.mkdtemp(dir=self._install.scratch(), prefix="bridge-"))
         (self.home / "presets").mkdir()
         for name, steps in self._steps.items():
-            text = _PRESET.format(label=name.capitalize(), steps=steps)
-            (self.home / "presets" / f"{name}.toml").write_text(text)
+            self._offer(name, _PRESET.format(label=name.capitalize(), steps=steps))
+        if self._steps:
+            text = _PRESET.format(label=HEAVY.capitalize(), steps=HEAVY_STEPS)
+            self._offer(HEAVY, f"{text}\n[live]\nsteps = {HEAVY_STEPS}\n")
         if self._install.is_chroot:
             (self.home / "ask").write_text(_ASK)
             (self.home / "ask").chmod(0o755)
@@ -101,6 +106,9 @@ class HostBridge:
         if self._install.is_chroot:
             variables["KRITA_BRIDGE_LAUNCH"] = f"/bin/sh {inside}/ask serve"
         return variables
+
+    def _offer(self, name: str, preset: str) -> None:
+        (self.home / "presets" / f"{name}.toml").write_text(preset)
 
     # --- the bridge's life ---------------------------------------------------------------------
 

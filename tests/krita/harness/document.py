@@ -168,11 +168,16 @@ class Document:
 
     def next_undo(self) -> str | None:
         """What the Edit menu offers to undo ("Undo Freehand Brush Stroke"), None for nothing."""
-        return self.krita.agent.call("action_text", "edit_undo")
+        return self._named("edit_undo")
 
     def next_redo(self) -> str | None:
         """What the Edit menu offers to redo, None for nothing."""
-        return self.krita.agent.call("action_text", "edit_redo")
+        return self._named("edit_redo")
+
+    def _named(self, action: str) -> str | None:
+        """What the action will do; Krita may leave it enabled, as "Undo " without a name, where there is nothing."""
+        text: str | None = self.krita.agent.call("action_text", action)
+        return text if text and len(text.split()) > 1 else None
 
     def settle(self) -> None:
         """Wait until Krita has worked off the strokes it has in hand."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,15 @@ WIDTH, HEIGHT = 256, 192
 
 PROMPT = "a lake"
 WINDOW = "live_window"
+_SLIDER = "slider = docker.findChild(QtWidgets.QSlider, 'strength')\n"
+# Pixels from the slider's left end to the middle of its handle.
+_HANDLE = """\
+length = slider.style().pixelMetric(QtWidgets.QStyle.PixelMetric.PM_SliderLength, None, slider)
+room = slider.minimum(), slider.maximum(), slider.value(), slider.width() - length
+QtWidgets.QStyle.sliderPositionFromValue(*room) + length // 2
+"""
 _PICTURE = "picture = docker.findChild(QtWidgets.QLabel, 'live_picture').pixmap()\n"
+_WORDS = "docker.findChild(QtWidgets.QLabel, 'live_pace').text()"
 _SHOWN = """\
 import krita_bridge.extension
 from krita_bridge.wire.messages import to_fields
@@ -37,13 +47,15 @@ sum(seen) / len(seen)
 
 @dataclass(frozen=True)
 class LivePictureSeen:
-    """A live picture: where it lies, its pixels (H x W x 4 uint8, RGBA), and what it says of itself."""
+    """A live picture: where it lies, its pixels (H x W x 4 uint8, RGBA), and what it and the docker say of it."""
 
     x: int
     y: int
     pixels: np.ndarray
     full: bool
+    revision: int
     facts: dict[str, Any]
+    words: str
 
 
 class Live:
@@ -68,10 +80,7 @@ class Live:
 
     def begin(self, strength: float) -> None:
         """Live painting on, at this share of the strength, and wait for a picture."""
-        self.docker.ask(
-            "slider = docker.findChild(QtWidgets.QSlider, 'strength')\n"
-            f"slider.setValue(round(slider.maximum() * {strength}))"
-        )
+        self.docker.ask(_SLIDER + f"slider.setValue(round(slider.maximum() * {strength}))")
         self.switch(True)
         self.krita.wait_until(self.has_picture, PATIENCE)
 
@@ -97,21 +106,39 @@ class Live:
 
     def picture(self) -> LivePictureSeen:
         """The one that is shown."""
-        found = self.krita.evaluate(
+        found = self.docker.ask(
             _SHOWN + "message, area = shown.message, shown.message.bounds\n"
-            "[area.x, area.y, area.width, area.height, bytes(shown.image), message.full, to_fields(message.facts)]"
+            "[area.x, area.y, area.width, area.height, bytes(shown.image)]"
+            f" + [message.full, message.revision, to_fields(message.facts), {_WORDS}]"
         )
-        x, y, width, height, data, full, facts = found
+        x, y, width, height, data, *said = found
         pixels = np.frombuffer(data, np.uint8).reshape(height, width, 4)[..., [2, 1, 0, 3]]
-        return LivePictureSeen(x, y, pixels, full, facts)
+        return LivePictureSeen(x, y, pixels, *said)
 
     def result_facts(self) -> dict[str, Any]:
         """What the latest result in the docker says of itself."""
         entries = "krita_bridge.extension.studio().painting.history.entries()"
         return dict(self.krita.evaluate(_SHOWN + f"to_fields({entries}[-1].facts)"))
 
+    def strength(self) -> float:
+        """What the slider says."""
+        return float(self.docker.ask(_SLIDER + "slider.value() / slider.maximum()"))
+
+    @contextmanager
+    def held_strength(self, share: float) -> Iterator[None]:
+        """The slider dragged by its handle to a share of its length, and not let go as long as this lasts."""
+        x, y, width, height = self.docker.find("QSlider", "strength")["rect"]
+        held, middle = x + self.docker.ask(_SLIDER + _HANDLE), y + height // 2
+        self.krita.display.xdotool("mousemove", held, middle, "sleep", 0.1, "mousedown", 1)
+        try:
+            self.krita.wait_until(lambda: self.docker.ask(_SLIDER + "slider.isSliderDown()"))
+            self.krita.display.move((x + round(share * width), middle))
+            yield
+        finally:
+            self.krita.display.xdotool("mouseup", 1)
+
     def pace(self) -> str:
-        return str(self.docker.ask("docker.findChild(QtWidgets.QLabel, 'live_pace').text()"))
+        return str(self.docker.ask(_WORDS))
 
     def frames(self) -> int:
         """Of the recording that runs; 0 while there is none."""

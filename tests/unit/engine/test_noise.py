@@ -91,3 +91,14 @@ def test_noise_on_a_device_is_that_of_the_canvas_and_drawn_once() -> None:
     drawn = on_device(*place)
     assert torch.equal(drawn, gaussian(*place[1:]).float())
     assert on_device(*place) is drawn and on_device(*place[:-1], 2) is not drawn
+
+
+def test_all_that_live_painting_asks_for_in_turn_is_drawn_once() -> None:
+    """LCM draws anew at each step, and on a slow machine full and smaller pictures take turns."""
+    wanted = [((side, side), draw) for side in (8, 4) for draw in range(8)]
+
+    def draw_all() -> list[torch.Tensor]:
+        return [on_device(torch.device("cpu"), 11, (0, 0), size, 4, draw) for size, draw in wanted]
+
+    first = draw_all()
+    assert all(again is drawn for again, drawn in zip(draw_all(), first, strict=True))
