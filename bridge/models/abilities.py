@@ -13,7 +13,7 @@ from typing import Any
 
 from bridge.errors import BridgeError
 from bridge.models.families import SDXL
-from bridge.models.folder import CONTROLNET, EMBEDDED_FOLDER, UNET, VAE, read_json
+from bridge.models.folder import CONTROLNET, DEPTH, EMBEDDED_FOLDER, UNET, VAE, read_json
 from bridge.models.library import VAES, Library
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, Preset
 from krita_plugin.krita_bridge.wire.control import ControlKind
@@ -47,7 +47,13 @@ def info_of(preset: Preset) -> PresetInfo:
     if preset.ip_adapter is not None:
         modes = tuple(ReferenceMode) if is_sdxl else (ReferenceMode.BOTH,)
     controls = tuple(kind for kind in ControlKind if kind in kinds)
-    return replace(preset.info, controls=controls, references=modes, depth_built_in=depth_built_in)
+    return replace(
+        preset.info,
+        controls=controls,
+        references=modes,
+        depth_built_in=depth_built_in,
+        map_only=_map_only(preset),
+    )
 
 
 def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
@@ -83,6 +89,20 @@ def _root(preset: Preset) -> Path | None:
     if isinstance(source, EmbeddedModel):
         return EMBEDDED_FOLDER
     return source.path if isinstance(source, ModelFolder) else None
+
+
+def _map_only(preset: Preset) -> tuple[ControlKind, ...]:
+    """The kinds whose map nothing works out from a picture. A model on the hub may bring what works out depth."""
+    root, on_hub = _root(preset), isinstance(preset.model, HubModel)
+    brings_depth = on_hub or (root is not None and (root / DEPTH).is_dir())
+    sees_depth = preset.depth_estimator is not None or brings_depth
+    sees = {
+        ControlKind.DEPTH: sees_depth,
+        ControlKind.NORMAL: sees_depth,
+        ControlKind.POSE: preset.pose is not None,
+        ControlKind.SEGMENTATION: preset.segmenter is not None,
+    }
+    return tuple(kind for kind, is_there in sees.items() if not is_there)
 
 
 def _brings(preset: Preset, kind: ControlKind) -> bool:

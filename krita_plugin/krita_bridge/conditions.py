@@ -123,6 +123,28 @@ def lacks_control(kind: ControlKind, preset: PresetInfo) -> str:
     )
 
 
+def lacks_detector(kind: ControlKind, preset: PresetInfo) -> str:
+    """What the preset needs to work a map of this kind out from a picture; empty when it can."""
+    if kind not in preset.map_only:
+        return ""
+    table = {
+        ControlKind.POSE: "[pose_estimator]",
+        ControlKind.SEGMENTATION: "[segmenter]",
+    }.get(kind, "[depth_estimator]")
+    return tr(
+        "The preset “{0}” cannot take “{1}” from a picture: use a layer as it is, or name a {2} in the preset.",
+        preset.label,
+        control_name(kind),
+        table,
+    )
+
+
+def lacks_from(kind: ControlKind, source: ControlSource, preset: PresetInfo) -> str:
+    """What the preset needs for a control of this kind whose map comes from there; empty when it can do it."""
+    is_given = source is ControlSource.MAP
+    return lacks_control(kind, preset) or ("" if is_given else lacks_detector(kind, preset))
+
+
 def heard_whole(kind: ControlKind, preset: PresetInfo) -> str:
     """Why a control of this kind has neither strength nor range; empty when it has both."""
     if kind is not ControlKind.DEPTH or not preset.depth_built_in:
@@ -151,8 +173,9 @@ def _of_control(
     chosen: ChosenControl, preset: Optional[PresetInfo], has_layer: Callable[[str], bool]
 ) -> str:
     kind = chosen.control.kind
-    lacking = lacks_control(kind, preset) if preset is not None else ""
-    if lacking or chosen.control.source is ControlSource.CANVAS:
+    source = chosen.control.source
+    lacking = lacks_from(kind, source, preset) if preset is not None else ""
+    if lacking or source is ControlSource.CANVAS:
         return lacking
     if not chosen.layer:
         return tr("Choose the layer of the control “{0}”, or remove it.", control_name(kind))

@@ -10,10 +10,12 @@ from ..conditions import (
     heard_whole,
     lacks_control,
     lacks_controls,
+    lacks_detector,
+    lacks_from,
 )
 from ..qt import QtWidgets, pyqtSignal
 from ..text import tr
-from ..wire.control import MAX_STRENGTH, READY_MADE, Control, ControlKind, ControlSource
+from ..wire.control import MAX_STRENGTH, Control, ControlKind, ControlSource
 from ..wire.limits import MAX_CONTROLS
 from ..wire.messages import PresetInfo
 from .heard import HeardPanel
@@ -75,7 +77,7 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
         self._lack.setWordWrap(True)
         below = (self._layer, self._lack, self._heard)
         lay_out(self, (self._kind, self._source), remove, below)
-        self._kind.currentIndexChanged.connect(lambda _: self._on_kind())
+        self._kind.currentIndexChanged.connect(lambda _: self._on_chosen_kind())
         self._source.currentIndexChanged.connect(lambda _: self._on_source())
         remove.clicked.connect(lambda _=False: self.removed.emit())
         self.load(ChosenControl(Control(ControlKind.DEPTH)))
@@ -103,6 +105,7 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
 
     def choose(self, kind: ControlKind) -> None:
         self._kind.setCurrentIndex(self._kind.findData(kind))
+        self._on_chosen_kind()
 
     def show_preset(self, preset: Optional[PresetInfo]) -> None:
         self._preset = preset
@@ -111,30 +114,34 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
             enable_item(self._kind, index, lacks_control(kind, preset) if preset else "")
         self._on_kind()
 
+    def _on_chosen_kind(self) -> None:
+        """A kind whose map is only given begins with a layer; a preset that is chosen later leaves the source as it is."""
+        if self._preset is not None and self._kind.currentData() in self._preset.map_only:
+            self._source.setCurrentIndex(self._source.findData(ControlSource.MAP))
+        self._on_kind()
+
     def _on_kind(self) -> None:
-        kind = self._kind.currentData()
-        given = kind in READY_MADE
+        kind, preset = self._kind.currentData(), self._preset
+        unseen = lacks_detector(kind, preset) if preset is not None else ""
         for index in range(self._source.count()):
             makes = self._source.itemData(index) is not ControlSource.MAP
-            problem = tr("Nothing here can work this map out: give it as a layer")
-            enable_item(self._source, index, problem if given and makes else "")
-        if given:
-            self._source.setCurrentIndex(self._source.findData(ControlSource.MAP))
-        preset = self._preset
-        # Of a preset without any ControlNet the list says it, once.
-        lack = lacks_control(kind, preset) if preset is not None and preset.controls else ""
+            enable_item(self._source, index, unseen if makes else "")
         self._heard.heard_whole(heard_whole(kind, preset) if preset is not None else "")
-        self._lack.setText(lack)
-        self._lack.setVisible(bool(lack))
         self._on_source()
 
     def _on_source(self) -> None:
-        source = self._source.currentData()
+        source, preset = self._source.currentData(), self._preset
         brings = source is not ControlSource.CANVAS
         if brings and not self._layer.layer():
             self._layer.choose_active()
         self._layer.setVisible(brings)
         self._keep.setVisible(source is not ControlSource.MAP)
+        # Of a preset without any ControlNet the list says it, once.
+        lack = ""
+        if preset is not None and preset.controls:
+            lack = lacks_from(self._kind.currentData(), source, preset)
+        self._lack.setText(lack)
+        self._lack.setVisible(bool(lack))
 
 
 def _sources() -> Sequence[Tuple[ControlSource, str]]:

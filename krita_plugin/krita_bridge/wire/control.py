@@ -24,10 +24,6 @@ class ControlKind(Enum):
     TILE = "tile"
 
 
-READY_MADE = frozenset({ControlKind.NORMAL, ControlKind.POSE, ControlKind.SEGMENTATION})
-"""Kinds whose map nothing here can work out: it is given as it is (docs/decisions/0008-control-maps.md)."""
-
-
 class ControlSource(Enum):
     """Where the map comes from: worked out from the job's `image`, worked out from a picture that comes with the
     control, or ready-made with it."""

@@ -216,7 +216,7 @@ class PresetInfo:
     `controls`: the kinds that it has a ControlNet for, or a depth channel. `references`: what can be taken from a
     reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
     `vaes`: the names of the VAEs that fit the model. `depth_built_in`: the UNet has a channel for depth; the control that fills it
-    has neither strength nor range.
+    has neither strength nor range. `map_only`: the kinds of control whose map it cannot work out from a picture.
     """
 
     name: str
@@ -232,6 +232,7 @@ class PresetInfo:
     guidance_rescale: float = 0.0
     vaes: Tuple[str, ...] = ()
     depth_built_in: bool = False
+    map_only: Tuple[ControlKind, ...] = ()
 
 
 # ---- client to bridge

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from krita_plugin.krita_bridge.wire.control import (
     UsedControl,
 )
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
+from tests.bridge_process import BridgeProcess
 from tests.scripted_bridge import ScriptedBridge
 
 DEPTH, CANNY = ControlKind.DEPTH, ControlKind.CANNY
@@ -202,3 +204,68 @@ def test_settings_of_a_result_with_controls_say_that_these_are_missing(
     save(tmp_path / "depth.png", 64, 64)
     assert paint("--settings-from", made, "--control", f"depth={tmp_path / 'depth.png'}") == 0
     assert says not in capsys.readouterr().err
+
+
+POSING = """\
+label = "Posing"
+native = 64
+
+[model]
+folder = "{model}"
+
+[sampling]
+steps = 2
+guidance = 1.0
+scheduler = "ddim"
+
+[control.pose]
+folder = "{home}/controlnet"
+
+[pose_estimator]
+folder = "{home}/joints"
+
+[person_detector]
+folder = "{home}/persons"
+"""
+_SERVE = (
+    "import sys; from bridge.cli import main; sys.exit(main(['serve', '--home', *sys.argv[1:]]))"
+)
+
+
+@pytest.fixture
+def posing(sd15: Path, tmp_path: Path) -> Iterator[None]:
+    """The real bridge, with the preset `posing`."""
+    from tests.tiny_detectors import make_tiny_person_detector, make_tiny_pose_estimator
+    from tests.tiny_models import make_tiny_controlnet
+
+    home = tmp_path / "home"
+    make_tiny_controlnet(sd15, home / "controlnet")
+    make_tiny_pose_estimator(home / "joints")
+    make_tiny_person_detector(home / "persons")
+    (home / "presets").mkdir()
+    (home / "presets/posing.toml").write_text(POSING.format(model=sd15, home=home))
+    process = BridgeProcess(home, command=(sys.executable, "-c", _SERVE))
+    try:
+        process.wait_until_listening()
+        yield
+    finally:
+        process.kill()
+
+
+@pytest.mark.usefixtures("posing")
+def test_poses_are_taken_from_a_picture_and_painted_with(
+    paint: Callable[..., int], tmp_path: Path
+) -> None:
+    save(tmp_path / "in.png", 72, 64)
+    kept = tmp_path / "kept.png"
+
+    def painted(*control: object) -> NDArray[np.uint8]:
+        words = ("--preset", "posing", "--image", tmp_path / "in.png", "--seed", 1)
+        assert paint(*words, *control) == 0
+        return np.asarray(Image.open(tmp_path / "out.png"))
+
+    seen = painted("--control", "pose", "--keep-control", kept)
+    # Somebody's nose: OpenPose has the full red for nothing else.
+    assert (np.asarray(Image.open(kept)) == (255, 0, 0)).all(axis=2).any()
+    assert np.array_equal(painted("--control", f"pose={kept}"), seen)
+    assert not np.array_equal(painted(), seen)

@@ -18,6 +18,7 @@ from bridge.presets import (
     ModelFile,
     ModelFolder,
     ModelSource,
+    PoseFolders,
     Preset,
 )
 from krita_plugin.krita_bridge.wire.control import ControlKind
@@ -65,6 +66,20 @@ def test_a_depth_channel_is_a_control(
     sources = folder(tmp_path / "m", {"in_channels": channels}), file(tmp_path / "m.st", conv)
     for info in map(info_of, map(preset, sources)):
         assert (info.controls, info.depth_built_in) == (kinds, bool(kinds))
+
+
+def test_maps_that_nothing_works_out_are_named(tmp_path: Path) -> None:
+    depth, pose, segmentation = ControlKind.DEPTH, ControlKind.POSE, ControlKind.SEGMENTATION
+    seen_by_depth = (depth, ControlKind.NORMAL)
+    part = ModelFolder(tmp_path)
+    bare, own = folder(tmp_path / "a"), folder(tmp_path / "b", own=("depth_estimator",))
+    assert info_of(preset(bare)).map_only == (*seen_by_depth, pose, segmentation)
+    assert info_of(preset(own)).map_only == (pose, segmentation)
+    # A model on the hub may bring an estimator of depth.
+    assert info_of(preset(HubModel("a/b"))).map_only == (pose, segmentation)
+    named = preset(bare, depth_estimator=part, pose=PoseFolders(part, part))
+    assert info_of(named).map_only == (segmentation,)
+    assert info_of(preset(bare, segmenter=part)).map_only == (*seen_by_depth, pose)
 
 
 def test_style_and_composition_are_for_sdxl(tmp_path: Path) -> None:

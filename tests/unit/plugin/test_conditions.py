@@ -21,6 +21,7 @@ from krita_plugin.krita_bridge.wire.reference import Reference, ReferenceMode
 
 DEPTH, POSE = ControlKind.DEPTH, ControlKind.POSE
 ABLE = PresetInfo("able", "Able", "m", 512, 20, 5.0, "ddim", (DEPTH, POSE), (ReferenceMode.BOTH,))
+BLIND = replace(ABLE, label="Blind", map_only=(POSE, DEPTH, ControlKind.SEGMENTATION))
 UNABLE = replace(ABLE, label="Unable", controls=(), references=())
 
 CANVAS = ChosenControl(Control(DEPTH, keep=True))
@@ -39,6 +40,8 @@ def missing(*chosen: ChosenControl | ChosenReference, preset: PresetInfo | None 
 def test_nothing_is_missing() -> None:
     assert missing() == missing(CANVAS, LAYER, PICTURE, FILE) == ""
     assert missing(preset=UNABLE) == ""
+    # A map that is given needs nothing that could work it out.
+    assert missing(LAYER, preset=BLIND) == ""
 
 
 def test_before_the_preset_is_known_nothing_is_held_against_it() -> None:
@@ -50,6 +53,18 @@ def test_before_the_preset_is_known_nothing_is_held_against_it() -> None:
     [
         (CANVAS, UNABLE, ("Unable", "ControlNet", "Depth")),
         (ChosenControl(Control(ControlKind.TILE)), ABLE, ("Able", "Tile")),
+        (CANVAS, BLIND, ("Blind", "Depth", "[depth_estimator]")),
+        (ChosenControl(Control(POSE)), BLIND, ("Blind", "Pose", "[pose_estimator]")),
+        (
+            ChosenControl(Control(POSE, ControlSource.PICTURE), "{here}"),
+            BLIND,
+            ("Blind", "Pose", "a layer as it is"),
+        ),
+        (
+            ChosenControl(Control(ControlKind.SEGMENTATION)),
+            replace(BLIND, controls=(ControlKind.SEGMENTATION,)),
+            ("Segmentation", "[segmenter]"),
+        ),
         (replace(LAYER, layer="{gone}"), ABLE, ("Pose", "gone")),
         (replace(LAYER, layer="{gone}"), None, ("Pose", "gone")),
         (replace(LAYER, layer=""), ABLE, ("Pose", "Choose")),
