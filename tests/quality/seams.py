@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import numpy as np
@@ -35,6 +35,10 @@ SIDE, RADIUS, RING = 160, 48, 8
 
 HELD_OUT = 90_000_000
 """Paintings from this seed on are in no training."""
+
+WANTED_OF_FILL = 2.0
+"""Levels. Where the rings of the untouched painting differ by no more, the border is calm: nothing that is hidden by
+a fill reaches over it, and what is left of the ring shift is seam."""
 
 OBEYS = 0.1
 """The least share of a fill that has to have the colour that was asked for."""
@@ -210,6 +214,11 @@ class Measured:
             list(as_captioned(painter, Mode.FILL, count)),
             list(of_another_colour(painter, count)),
         )
+
+    def calm(self) -> Measured:
+        """Of the fills those at a calm border; told by the untouched painting alone."""
+        calm = [each for each in self.filled if own_step(each) <= WANTED_OF_FILL]
+        return replace(self, filled=calm)
 
     def shifts(self, mode: Mode, correction: Correction) -> list[float]:
         given = self.refined if mode is Mode.REFINE else self.filled
