@@ -1,8 +1,8 @@
 """How the layers of a document were made, kept inside its file. Knows neither Krita nor Qt.
 
 Krita's Python can keep something with a document (an annotation), not with a layer: each result's layer has an annotation
-that is named by its uniqueId. Writing one beside 200 others takes 0.03 ms, while one text for all of them took 1.3 ms
-(Krita 5.1.5 and 6.0.4). It makes no undo step, and marks the document as modified, which the new layer does anyway.
+that is named by its uniqueId. Writing one beside 200 others takes 0.1 ms, and 2 ms once there are MOST; one annotation for all
+of them would take 1.3 ms at 200, and more with each (Krita 5.1.5 and 6.0.4). It makes no undo step, and marks the document as modified, which the new layer does anyway.
 
 The record of a layer that is gone stays as long as undo may bring the layer back: until the document is opened again,
 or until there are more than MOST records and it is the oldest of those.
@@ -21,7 +21,7 @@ from .wire.messages import ResultFacts, to_fields
 
 PREFIX = "krita_bridge_layer_"
 MOST = 400
-"""Records in a document as long as some are of layers that are gone: twice the steps that Krita undoes unless told otherwise."""
+"""Records in a document as long as some are of layers that are gone: about 0.2 MB of its file (1.6 KB each, packed to a third)."""
 
 MOST_BYTES = 1 << 20
 """Of a record that is read: a document may come from anyone."""

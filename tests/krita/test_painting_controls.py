@@ -301,7 +301,7 @@ def test_controls_belong_to_their_document_and_its_file(studio: Studio, controls
     document.activate_layer("Sketch")
     controls.add()
     controls.choose(0, "source", "from a layer")
-    docker.paint(document, "a sign", CONTROLLED)
+    result = docker.paint(document, "a sign", CONTROLLED)
     other = krita.new_document(WIDTH, HEIGHT)
     krita.wait_until(lambda: controls.layers() == [])
     document.activate()
@@ -316,7 +316,12 @@ def test_controls_belong_to_their_document_and_its_file(studio: Studio, controls
     document.close()
     other.activate()
     krita.wait_until(lambda: controls.layers() == [])
-    krita.open_document(path)
+    again = krita.open_document(path)
+    krita.wait_until(lambda: controls.layers() == ["Sketch"])
+
+    controls.remove_all()
+    again.activate_layer(result.name)
+    docker.ask("docker.findChild(QtWidgets.QPushButton, 'settings_of_layer').click()")
     krita.wait_until(lambda: controls.layers() == ["Sketch"])
 
 

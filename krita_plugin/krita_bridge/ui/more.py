@@ -12,8 +12,8 @@ from .files import choose_file
 
 
 class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
-    """`Edge [Soft v]`, `[x] Match the colours around`, and a button each for the settings of a layer, for a PNG that tells
-    them, and for those of a file."""
+    """`Edge [Soft v]`, `[x] Match the colours around`, and a button each for the settings of a layer, those of a file, and a
+    PNG of a layer."""
 
     layer_wanted = pyqtSignal()
     """The settings of the active layer shall be used."""
@@ -53,17 +53,17 @@ class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
                 "Prompt, seed and so on of the active layer, if it is a result, whenever it was made"
             ),
         )
-        png = _button(
-            "layer_as_png",
-            tr("Save This Layer as PNG..."),
-            tr("The active layer alone, if it is a result, in a file that tells its settings"),
-        )
         file = _button(
             "settings_from",
             tr("Settings from a File..."),
             tr(
                 "Prompt, seed and so on of a PNG that tells how it was made, or of a text with such parameters"
             ),
+        )
+        png = _button(
+            "layer_as_png",
+            tr("Save This Layer as PNG..."),
+            tr("The active layer alone, if it is a result, in a file that tells its settings"),
         )
         edge = QtWidgets.QHBoxLayout()
         edge.addWidget(label)
@@ -73,11 +73,11 @@ class MoreSettings(QtWidgets.QWidget):  # type: ignore[misc]
         column.setSpacing(4)
         column.addLayout(edge)
         column.addWidget(self._match)
-        for button in (layer, png, file):
+        for button in (layer, file, png):
             column.addWidget(button)
         layer.clicked.connect(lambda _=False: self.layer_wanted.emit())
-        png.clicked.connect(lambda _=False: self.png_wanted.emit())
         file.clicked.connect(lambda _=False: self._choose_file())
+        png.clicked.connect(lambda _=False: self.png_wanted.emit())
 
     def blend(self) -> str:
         """The name of a Blend."""
