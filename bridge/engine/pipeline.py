@@ -94,7 +94,9 @@ class Engine:
         """
         started = time.perf_counter()
         preset = self._preset(job.request.preset)
-        settings, selected = resolve(job, preset), selection(job.snapshot)
+        settings = resolve(job, preset)
+        # Of a picture in parts, some parts may have nothing of the selection.
+        selected = selection(job.snapshot, may_be_empty=settings.part is not None)
         held = self._model(preset.model, lambda done, sentence: None)
         given = (job.request.references, job.snapshot.references)
         with (

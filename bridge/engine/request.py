@@ -135,10 +135,10 @@ def _mode_of_upscale(asked: Mode | None) -> Mode:
     return Mode.REFINE
 
 
-def selection(snapshot: Snapshot) -> MaskU8 | None:
+def selection(snapshot: Snapshot, may_be_empty: bool = False) -> MaskU8 | None:
     """The snapshot's mask; None selects all of its bounds.
 
-    Raises BridgeError (BAD_INPUT) when image or mask do not fit the bounds, or nothing is selected.
+    Raises BridgeError (BAD_INPUT) when image or mask do not fit the bounds, or nothing is selected unless it `may_be_empty`.
     """
     height, width = snapshot.bounds.height, snapshot.bounds.width
     if snapshot.bounds.is_empty:
@@ -148,7 +148,7 @@ def selection(snapshot: Snapshot) -> MaskU8 | None:
     if snapshot.mask is None:
         return None
     _check("mask", snapshot.mask, (height, width))
-    if not snapshot.mask.any():
+    if not (may_be_empty or snapshot.mask.any()):
         raise _nothing_selected()
     return snapshot.mask
 

@@ -6,13 +6,15 @@ wants to wait before it goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Generator, List, Mapping, Optional, Protocol, Tuple
 
+from . import parts
 from .link import Pixels as Picture
 from .strips import STRIP_BYTES, strips
+from .wire import limits
 from .wire.geometry import Bounds, Extent, Margins, context_bounds
-from .wire.messages import MessageError
+from .wire.messages import MessageError, UpscalePart
 from .wire.modes import MEANINGS, Mode, Prefill
 
 POLL_SECONDS = 0.02
@@ -39,7 +41,8 @@ class Pixels(Protocol):
 class Plan:
     """What to read: `bounds` of the canvas, with or without its image and the selection's mask.
 
-    `kept`: all but this is selected, whatever the selection, as on a canvas that has grown round it.
+    `kept`: all but this is selected, whatever the selection, as on a canvas that has grown round it. `parts`: what each
+    job of an upscaling is sent of it, and makes of that; empty: one job for all of it.
     """
 
     canvas: Extent
@@ -47,6 +50,7 @@ class Plan:
     reads_image: bool
     reads_mask: bool
     kept: Optional[Bounds] = None
+    parts: Tuple[Tuple[Bounds, UpscalePart], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,22 @@ def plan_capture(
     return Plan(canvas, bounds, reads_image=True, reads_mask=True)
 
 
-def plan_upscale(canvas: Extent, selection: Optional[Bounds]) -> Plan:
-    """What an upscaling needs: the box round the selection, or the whole canvas. Raises MessageError as `plan_capture`."""
-    if selection is None:
-        return Plan(canvas, Bounds.of_canvas(canvas), reads_image=True, reads_mask=False)
-    return Plan(canvas, _inside(canvas, selection), reads_image=True, reads_mask=True)
+def plan_upscale(canvas: Extent, selection: Optional[Bounds], factor: float, native: int) -> Plan:
+    """What an upscaling needs: the box round the selection, or the whole canvas. Raises MessageError as `plan_capture`, and
+    when the result would be too large for Krita."""
+    area = Bounds.of_canvas(canvas) if selection is None else _inside(canvas, selection)
+    plan = Plan(canvas, area, reads_image=True, reads_mask=selection is not None)
+    larger = area.extent.scaled(factor)
+    pixels = larger.width * larger.height
+    if pixels > parts.MOST_PIXELS:
+        raise MessageError(
+            f"Upscaled, the area would be {larger.width} x {larger.height} px, which is too large: "
+            "select a smaller part, upscale by less, or use the command “krita-bridge upscale”."
+        )
+    if pixels <= parts.ONE_JOB_PIXELS and max(larger.width, larger.height) <= limits.MAX_SIDE:
+        return plan
+    found = parts.parts_of(canvas, area, factor, native, parts.PART_SIDE)
+    return replace(plan, parts=tuple(found))
 
 
 def _inside(canvas: Extent, selection: Bounds) -> Bounds:
@@ -140,6 +155,36 @@ def capture(pixels: Pixels, plan: Plan) -> Generator[float, None, Snapshot]:
     return Snapshot(plan, image, mask)
 
 
+def cut(snapshot: Snapshot, area: Bounds) -> Generator[float, None, Snapshot]:
+    """What of a snapshot lies in `area`, a part of its plan's bounds."""
+    bounds, image, mask, controls = snapshot.plan.bounds, None, None, {}
+    if snapshot.image is not None:
+        image = yield from _cut_plane(snapshot.image, bounds, area, 4)
+    if snapshot.mask is not None:
+        mask = yield from _cut_plane(snapshot.mask, bounds, area, 1)
+    for number, plane in snapshot.controls.items():
+        controls[number] = yield from _cut_plane(plane, bounds, area, 4)
+    plan = replace(snapshot.plan, bounds=area)
+    return Snapshot(plan, image, mask, controls, snapshot.references)
+
+
+def _cut_plane(
+    plane: Tuple[bytes, ...], bounds: Bounds, area: Bounds, pixel_bytes: int
+) -> Generator[float, None, Tuple[bytes, ...]]:
+    """The rows of `area` among those of `bounds`, which `plane` holds in strips of whole rows."""
+    row, made, y = bounds.width * pixel_bytes, [], bounds.y
+    left, right = ((x - bounds.x) * pixel_bytes for x in (area.x, area.right))
+    for strip in plane:
+        rows = len(strip) // row
+        first, last = max(area.y - y, 0), min(area.bottom - y, rows)
+        if first < last:
+            cuts = (strip[n * row + left : n * row + right] for n in range(first, last))
+            made.append(b"".join(cuts))
+            yield 0.0
+        y += rows
+    return tuple(made)
+
+
 def _all_but(kept: Bounds, area: Bounds) -> bytes:
     """A mask of `area`, rows from the top: 255 outside `kept`, 0 inside."""
     inside = kept.intersection(area)
@@ -162,11 +207,11 @@ def read_strips(
     while True:
         while not is_idle():
             yield POLL_SECONDS
-        parts: List[bytes] = []
+        read_so_far: List[bytes] = []
         for strip in strips(area, pixel_bytes, strip_bytes):
-            if parts and not is_idle():
+            if read_so_far and not is_idle():
                 break
-            parts.append(read(strip))
+            read_so_far.append(read(strip))
             yield 0.0
         else:
-            return tuple(parts)
+            return tuple(read_so_far)

@@ -91,10 +91,14 @@ class History:
         here = self._entries.get(job)
         if here is None:
             return None
-        siblings = [entry for entry in self._entries.values() if _same_press(entry, here)]
+        siblings = self.of_press(here)
         if len(siblings) < 2:
             return None
         return siblings[(siblings.index(here) + step) % len(siblings)]
+
+    def of_press(self, entry: Entry) -> List[Entry]:
+        """All results of its press of Generate, itself among them, oldest first."""
+        return [each for each in self._entries.values() if _same_press(each, entry)]
 
     def _make_room(self, newest: str) -> None:
         for job in list(self._entries):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from krita import Krita
 
@@ -35,16 +35,32 @@ def is_larger(entry: Entry) -> bool:
     return entry.facts.upscale > 1
 
 
-def open_larger(entry: Entry, painting: Painting) -> Task:
-    """Open the result; where that cannot be, it stays where it waits, and a sentence says so.
+def open_larger(entry: Entry, painting: Painting, asked: bool) -> Task:
+    """Open the result, together with the other parts of its picture; where that cannot be, it stays where it waits, and a
+    sentence says so. What Krita takes long for is opened only when the painter has `asked` for it.
 
     The document in front stays in front: its painter may be in the middle of something.
     """
+    if painting.is_painting(entry.note):
+        if asked:
+            painting.say(tr("The larger picture is still being painted: it can be opened then."))
+        return
     yield from _until_rest()
     if painting.history.get(entry.job) is None:
         return  # it was asked for twice, or discarded meanwhile
+    found = painting.history.of_press(entry)
+    whole = _around([each.bounds for each in found])
+    size, window = whole.extent, _window()
+    if not asked and len(found) > 1:
+        painting.say(
+            tr(
+                "The larger picture of {0} x {1} px is done: click it below to open it.",
+                size.width,
+                size.height,
+            )
+        )
+        return
     name = layer_name(entry.facts.prompt.strip() or tr("Larger picture"), entry.facts.seed)
-    size, window = entry.bounds.extent, _window()
     document = None
     if window is not None:
         document = Krita.instance().createDocument(
@@ -58,22 +74,36 @@ def open_larger(entry: Entry, painting: Painting) -> Task:
         return
     layer = document.rootNode().childNodes()[0]
     layer.setName(name)
-    view = memoryview(entry.image).cast("B")
-    for strip in strips(Bounds.of_canvas(size), 4):
-        start = strip.y * size.width * 4
-        data = bytes(view[start : start + strip.width * strip.height * 4])
-        layer.setPixelData(data, strip.x, strip.y, strip.width, strip.height)
-        yield 0.0
+    for each in found:
+        yield from _fill(layer, each, each.bounds.relative_to(whole))
     document.refreshProjection()
-    record = Record(entry.facts, entry.canvas, entry.bounds)
+    record = Record(entry.facts, entry.canvas, whole)
     write(CanvasDocument(document), layer.uniqueId().toString(), record)
     document.setModified(True)
     yield from _until_rest()
     _open_behind(window, document)
     close_guard.watch()
     close_guard.layer_changed()
-    painting.discard(entry.job)  # the document has it now
+    for each in found:
+        painting.discard(each.job)  # the document has it now
     painting.say(tr("The larger picture is open in a tab of its own: {0}", name))
+
+
+def _around(parts: List[Bounds]) -> Bounds:
+    """The box round all of them."""
+    x, y = min(part.x for part in parts), min(part.y for part in parts)
+    right, bottom = max(part.right for part in parts), max(part.bottom for part in parts)
+    return Bounds(x, y, right - x, bottom - y)
+
+
+def _fill(layer: Any, entry: Entry, at: Bounds) -> Task:
+    """Write a result's pixels onto a layer at `at`, a strip in each turn."""
+    view = memoryview(entry.image).cast("B")
+    for strip in strips(at, 4):
+        start = (strip.y - at.y) * at.width * 4
+        data = bytes(view[start : start + strip.width * strip.height * 4])
+        layer.setPixelData(data, strip.x, strip.y, strip.width, strip.height)
+        yield 0.0
 
 
 def _until_rest() -> Task:

@@ -147,6 +147,10 @@ class Painting:
             self._jobs[job.job] = job
         self._changed()
 
+    def is_painting(self, note: Optional[DocumentNote]) -> bool:
+        """Whether there are jobs yet of the press of Generate that a result with this note comes from."""
+        return note is not None and any(job.note.layer == note.layer for job in self.jobs())
+
     def captured(self, jobs: Sequence[str], snapshot: Snapshot, previews: bool) -> None:
         """Send those of `jobs` that were not cancelled while the canvas was read."""
         for name in jobs:
@@ -300,14 +304,19 @@ class Painting:
         self.history.add(entry)
         if job is None:
             self.notice = tr("A picture from before waits below. Click it to place it.")
-        elif self._leads(job):
+        elif self._leads(job) or job.request.part is not None:
             self._easel.finish(entry)
 
     def _on_ended(self, message: messages.Ended) -> None:
-        known = message.job in self._jobs
+        job = self._jobs.get(message.job)
         self._end(message.job)
-        if known and message.state is JobState.FAILED:
+        if job is not None and message.state is JobState.FAILED:
             self.notice = _sentences(message.message, message.hint)
+        elif job is not None and job.request.part is not None:
+            # Cancelled: the parts that are done already are of no use.
+            for entry in self.history.entries():
+                if entry.note is not None and entry.note.layer == job.note.layer:
+                    self.discard(entry.job)
 
     def _end(self, name: str) -> None:
         job = self._jobs.pop(name, None)

@@ -7,18 +7,25 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
+from .wire import limits
 from .wire.geometry import Bounds, Extent
 from .wire.messages import UpscalePart
 
 PART_SIDE = 4096
 """Longest side of what one job makes, px: its result takes 64 MiB."""
 
+ONE_JOB_PIXELS = limits.MAX_PIXELS
+"""A picture of no more than so many pixels is made by one job."""
+
+MOST_PIXELS = 4 * limits.MAX_PIXELS
+"""16384 x 16384: what the docker makes at most. Such a picture takes 1 GiB of Krita's memory until it is opened, and more then."""
+
 _REACH = 4
 """Pixels of the source beyond an enlarged one that it is made from: Lanczos-3 takes three each way."""
 
 
 def parts_of(
-    canvas: Extent, area: Bounds, factor: float, native: int, side: int = PART_SIDE
+    canvas: Extent, area: Bounds, factor: float, native: int, side: int
 ) -> List[Tuple[Bounds, UpscalePart]]:
     """Row by row: what of the canvas to send, and the part that is made of it, `side` x `side` px at most.
 

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from . import document as documents
 from . import settings as stored
-from .capture import CannotCapture, Plan, plan_capture, plan_growth, plan_upscale
+from .capture import CannotCapture, Plan, cut, plan_capture, plan_growth, plan_upscale
 from .client import Client, Event
 from .conditions import control_name, what_is_missing, with_conditions
 from .document import CanvasDocument
@@ -164,12 +164,14 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
     def upscale(self, form: Form, enlargement: stored.Enlargement) -> Form:
         """Begin a larger picture of what is selected, or of the canvas; returns the form with the seed that is used."""
 
+        factor, strength = enlargement.factor, enlargement.strength
+
         def plan(document: CanvasDocument, native: int, request: PaintRequest) -> Plan:
-            found = plan_upscale(document.canvas(), document.selection_bounds())
+            canvas, selection = document.canvas(), document.selection_bounds()
+            found = plan_upscale(canvas, selection, factor, native)
             _check_size(found, request)
             return found
 
-        factor, strength = enlargement.factor, enlargement.strength
         return self._press(form, Mode.REFINE, strength, 1, plan, upscale=factor)
 
     def _press(
@@ -201,6 +203,8 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             ]
             native = preset.native if preset else DEFAULT_NATIVE
             wanted = plan(document, native, requests[0])
+            if wanted.parts:
+                requests = [replace(requests[0], part=part) for _, part in wanted.parts]
             self._begin(document, form, wanted, requests)
         except MessageError as error:
             self.painting.say(tr(str(error)))
@@ -247,7 +251,11 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             if in_the_way:
                 _hide(document, in_the_way, False)
         wants_previews = self.settings.previews_on_canvas or self.settings.previews_in_docker
-        self.painting.captured(jobs, snapshot, wants_previews)
+        if not plan.parts:
+            self.painting.captured(jobs, snapshot, wants_previews)
+        for number, (area, _) in enumerate(plan.parts):
+            part = yield from cut(snapshot, area)
+            self.painting.captured([jobs[number]], part, wants_previews)
 
     # ---- live painting
 
@@ -296,7 +304,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     def finish(self, entry: Entry) -> None:
         if is_larger(entry):
-            self.show(entry)
+            self._turns.add("larger", open_larger(entry, self.painting, asked=False))
             return
         self._latest.pop(entry.job, None)
         layer = self._layer_of_job.get(entry.job)
@@ -315,7 +323,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     def show(self, entry: Entry) -> None:
         if is_larger(entry):
-            self._turns.add("larger", open_larger(entry, self.painting))
+            self._turns.add("larger", open_larger(entry, self.painting, asked=True))
         else:
             self._turns.add("show", self._show(entry))
 
@@ -454,4 +462,7 @@ def _check_conditions(form: Form, preset: Optional[PresetInfo], document: Canvas
 
 def _check_size(plan: Plan, request: PaintRequest) -> None:
     """Raises MessageError with a sentence when the area is too large to be sent."""
-    Submit("size", request, plan.canvas, plan.bounds)
+    if not plan.parts:
+        Submit("size", request, plan.canvas, plan.bounds)
+    for area, part in plan.parts:
+        Submit("size", replace(request, part=part), plan.canvas, area)

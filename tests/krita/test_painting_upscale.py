@@ -126,13 +126,52 @@ def test_cancelling_leaves_nothing_behind(studio: Studio) -> None:
     docker.paint(document, "a calm")  # and the bridge is free again
 
 
+@contextmanager
+def small_parts(krita: Krita) -> Iterator[None]:
+    """Parts of 160 px instead of 4096, as if 200 x 200 px were all that one job could make."""
+    code = (
+        "from krita_bridge import parts\n"
+        "before = parts.ONE_JOB_PIXELS, parts.PART_SIDE\n"
+        "parts.ONE_JOB_PIXELS, parts.PART_SIDE = {}, {}\n"
+        "before"
+    )
+    before = krita.evaluate(code.format(200 * 200, 160))
+    try:
+        yield
+    finally:
+        krita.evaluate(code.format(*before))
+
+
+def test_what_is_too_large_for_one_job_comes_in_parts_and_opens_on_a_click(studio: Studio) -> None:
+    docker, krita = studio.docker, studio.krita
+    document = scene(krita)
+    document.select_exactly(8, 0, 150, 116)
+    before, results = Before.of(document), docker.results()
+    docker.choose("quick")
+    docker.write("two fields")
+    with unfolded(docker, 2.0, 50), small_parts(krita):
+        docker.click("QPushButton", "upscale")
+        docker.wait_for_state("The larger picture of 300 x 232 px is done: click it below")
+    assert docker.results() == results + 4
+    assert len(krita.agent.call("open_documents")) == 1
+    docker.click_result()
+    larger = larger_document(docker)
+    assert docker.results() == results
+    assert before.is_restored()
+    made = larger.flattened().astype(int)
+    assert (made[..., 3] == 255).all()
+    enlarged = before.pixels[:116, 8:158].astype(int).repeat(2, 0).repeat(2, 1)
+    assert made.shape == enlarged.shape
+    assert 0 < np.abs(made - enlarged)[..., :3].mean() < 60, "refined, and the same picture still"
+
+
 def test_what_is_too_large_gets_a_sentence(studio: Studio) -> None:
     docker = studio.docker
-    document = studio.krita.new_document(1600, 1200)
+    document = studio.krita.new_document(2400, 1800)
     before = Before.of(document)
     with unfolded(docker, 8.0, 30):
         docker.click("QPushButton", "upscale")
-        docker.wait_for_state("Upscaled, the area would be 12800 x 9600 px, which is too large")
+        docker.wait_for_state("Upscaled, the area would be 19200 x 14400 px, which is too large")
     assert not docker.is_busy()
     assert before.is_restored()
 

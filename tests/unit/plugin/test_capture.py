@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from krita_plugin.krita_bridge.capture import (
@@ -11,6 +12,7 @@ from krita_plugin.krita_bridge.capture import (
     Plan,
     Snapshot,
     capture,
+    cut,
     plan_capture,
     plan_growth,
     plan_upscale,
@@ -110,16 +112,53 @@ class TestPlan:
 
 class TestUpscale:
     def test_the_whole_canvas_becomes_larger(self) -> None:
-        plan = plan_upscale(CANVAS, None)
+        plan = plan_upscale(CANVAS, None, 2.0, 512)
         assert plan == Plan(CANVAS, Bounds.of_canvas(CANVAS), reads_image=True, reads_mask=False)
 
     def test_of_a_selection_it_is_the_box_without_surroundings(self) -> None:
-        plan = plan_upscale(CANVAS, Bounds(2900, 100, 300, 200))
+        plan = plan_upscale(CANVAS, Bounds(2900, 100, 300, 200), 8.0, 512)
         assert plan == Plan(CANVAS, Bounds(2900, 100, 100, 200), reads_image=True, reads_mask=True)
 
     def test_an_empty_selection_gets_a_sentence(self) -> None:
         with pytest.raises(MessageError, match="empty"):
-            plan_upscale(CANVAS, Bounds(0, 0, 0, 0))
+            plan_upscale(CANVAS, Bounds(0, 0, 0, 0), 2.0, 512)
+
+    def test_what_is_too_large_for_one_job_is_made_in_parts(self) -> None:
+        assert (
+            plan_upscale(CANVAS, None, 3.3, 512).parts == ()
+        )  # 9900 x 6600: fewer than 8192 x 8192
+        for canvas, factor in ((CANVAS, 4.0), (Extent(5000, 20), 8.0)):
+            plan = plan_upscale(canvas, None, factor, 512)
+            made = [part.target for _, part in plan.parts]
+            assert len(made) > 1
+            larger = canvas.scaled(factor)
+            pixels = sum(target.width * target.height for target in made)
+            assert pixels == larger.width * larger.height
+            for area, part in plan.parts:
+                assert part.whole == plan.bounds and plan.bounds.contains(area)
+
+    def test_what_is_too_large_for_krita_gets_a_sentence(self) -> None:
+        with pytest.raises(MessageError, match=r"24000 x 16000 px.*“krita-bridge upscale”"):
+            plan_upscale(CANVAS, None, 8.0, 512)
+        assert plan_upscale(CANVAS, Bounds(0, 0, 2000, 2000), 8.0, 512).parts
+
+    def test_a_part_is_cut_from_what_was_read(self) -> None:
+        plan, area = Plan(CANVAS, Bounds(5, 7, 40, 30), True, True), Bounds(12, 9, 20, 21)
+        pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8)
+        mask = pixels[..., 0].copy()
+
+        def in_strips(plane: np.ndarray) -> tuple[bytes, ...]:
+            return tuple(plane[y : y + 8].tobytes() for y in range(0, 30, 8))
+
+        read = Snapshot(plan, in_strips(pixels), in_strips(mask), {3: in_strips(pixels)})
+        part, _ = run(cut(read, area))
+        assert part.plan.bounds == area
+        at = np.s_[2:23, 7:27]
+        assert part.image is not None and b"".join(part.image) == pixels[at].tobytes()
+        assert part.mask is not None and b"".join(part.mask) == mask[at].tobytes()
+        assert list(part.controls) == [3] and b"".join(part.controls[3]) == pixels[at].tobytes()
+        nothing, _ = run(cut(Snapshot(plan, None, None), area))
+        assert nothing == Snapshot(part.plan, None, None)
 
 
 class TestGrowth:

@@ -24,6 +24,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     PaintRequest,
     PresetInfo,
     ResultFacts,
+    UpscalePart,
 )
 
 BOUNDS = Bounds(10, 20, 4, 3)
@@ -332,3 +333,37 @@ def test_everything_that_happens_reaches_the_docker(desk: Desk) -> None:
     desk.hear(messages.Progress("a", 1, 20, None))
     desk.painting.say("Something.")
     assert desk.changes >= before + 4
+
+
+PART = UpscalePart(Bounds(10, 20, 9, 9), Bounds(20, 40, 8, 6))
+
+
+def press_parts(desk: Desk, *names: str) -> DocumentNote:
+    note = DocumentNote("", "press", 1, BOUNDS)
+    request = PaintRequest("boat", upscale=2.0, part=PART)
+    desk.painting.begin([Job(name, request, note) for name in names])
+    desk.painting.captured(names, SNAPSHOT, previews=True)
+    return note
+
+
+def test_each_part_of_a_larger_picture_is_handed_on_and_the_last_one_ends_it(desk: Desk) -> None:
+    note = press_parts(desk, "a", "b")
+    for name, others in (("a", True), ("b", False)):
+        desk.hear(messages.Result(name, BOUNDS, CANVAS, FACTS, note.dumps()), bytes(48))
+        assert desk.painting.is_painting(note) is others
+    assert desk.told("finish") == ["a", "b"]
+    first, second = desk.painting.history.entries()
+    assert desk.painting.history.of_press(second) == [first, second]
+    assert desk.told("acknowledge") == []
+
+
+def test_parts_that_are_done_go_with_those_that_are_cancelled_and_stay_where_one_fails(
+    desk: Desk,
+) -> None:
+    for state, kept in ((JobState.FAILED, ["a"]), (JobState.CANCELLED, [])):
+        note = press_parts(desk, "a", "b")
+        desk.hear(messages.Result("a", BOUNDS, CANVAS, FACTS, note.dumps()), bytes(48))
+        desk.hear(messages.Ended("b", state, "code", "It went wrong.", ""))
+        assert [entry.job for entry in desk.painting.history.entries()] == kept
+        assert not desk.painting.is_painting(note)
+    assert desk.told("acknowledge") == ["a"]
