@@ -334,7 +334,16 @@ def test_what_a_preset_cannot_do_is_said_before_anything_is_sent(
         "box = docker.findChild(QtWidgets.QComboBox, 'control_kind')\n"
         "[box.itemText(n) for n in range(box.count()) if box.model().item(n).isEnabled()]"
     )
-    assert docker.ask(enabled) == ["Depth", "Scribble", "Canny edges"]
+    assert docker.ask(enabled) == ["Depth", "Scribble", "Canny edges", "Normals", "Pose"]
+    # A pose is only given here, normals are worked out too.
+    possible = enabled.replace("control_kind", "control_source")
+    controls.choose(0, "kind", "Pose")
+    assert docker.ask(possible) == ["a layer as it is"]
+    assert docker.ask(f"{possible}\nbox.currentText()") == "a layer as it is"
+    controls.choose(0, "kind", "Normals")
+    controls.choose(0, "source", "from the canvas")
+    docker.paint(document, "a wall", CONTROLLED)
+    assert used(studio)[0][0][:2] == ["normal", "canvas"]
     controls.choose(0, "kind", "Scribble")
     before = Before.of(document)
     docker.choose("quick")

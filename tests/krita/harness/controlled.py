@@ -13,7 +13,8 @@ from tests.tiny_adapters import make_source
 from tests.tiny_models import make_tiny_controlnet
 
 NAME = "controlled"
-KINDS = ("depth", "scribble", "canny")
+KINDS = ("depth", "scribble", "canny", "normal", "pose")
+"""Normals are worked out from the embedded model's depth; for poses there is nothing that could."""
 BUILT_IN = "built_in"
 
 _PRESET = """\
