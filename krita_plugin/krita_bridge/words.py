@@ -10,12 +10,30 @@ from .wire.messages import ResultFacts
 from .wire.modes import MEANINGS, Mode
 
 NAME_CHARACTERS = 40
+SELDOM = 0.1
+"""Live pictures a second of which the docker does not speak: the pen rests."""
+
 _LAYER_NAME = re.compile(r"(.+ )?\([0-9]{1,19}\)")
 
 
 def mode_name(mode: Mode) -> str:
     """The one word that the docker shows."""
     return tr(MEANINGS[mode].label)
+
+
+def mode_tip(mode: Mode) -> str:
+    """What a mode does, in a line of its menu's."""
+    return {
+        Mode.FILL: tr("Something new in place of what is selected"),
+        Mode.REFINE: tr(
+            "A better version of what is there: the less strength, the more of it stays"
+        ),
+        Mode.EXPAND: tr("More of the picture, past its edge"),
+        Mode.ADD: tr("A thing into the scene: describe only the thing"),
+        Mode.REMOVE: tr("What is selected goes away, without a prompt"),
+        Mode.REPLACE_BACKGROUND: tr("Select the background, and describe the new one"),
+        Mode.VARIATION: tr("Another one of what is there"),
+    }[mode]
 
 
 def title(prompt: str, mode: Mode) -> str:
@@ -66,7 +84,7 @@ def result_tip(facts: ResultFacts, note: str) -> str:
     lines = [facts.prompt.strip() or tr("no prompt"), tr("Seed {0}", facts.seed)]
     lines.append(
         tr(
-            "{0} {1} %, {2}, {3} s",
+            "{0} {1}\u00a0%, {2}, {3}\u00a0s",
             mode_name(facts.mode),
             round(100 * facts.strength),
             facts.model,
@@ -85,7 +103,8 @@ def pace_line(
 
     `full` and `scale` are those of the latest picture (`messages.LivePicture`).
     """
-    parts = [tr("{0} a second", f"{rate:.1f}")] if rate is not None else []
+    often = rate is not None and rate >= SELDOM
+    parts = [tr("{0} a second", f"{rate:.1f}")] if often else []
     if latency is not None:
         parts.append(tr("{0} s after the brush", f"{latency:.2f}"))
     if not full:

@@ -40,8 +40,10 @@ def test_cancelling_midway_leaves_nothing_behind(studio: Studio) -> None:
 
     docker.ask_for("a storm", "endless")
     docker.wait_for_preview(document, "a storm")
+    studio.krita.wait_until(docker.is_picture_in_the_making)
     docker.click("QPushButton", "cancel")
     docker.wait_until_idle()
+    studio.krita.wait_until(lambda: not docker.is_picture_in_the_making())
 
     studio.krita.wait_until(before.is_restored)
     assert document.next_undo() == undo

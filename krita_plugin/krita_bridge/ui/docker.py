@@ -22,7 +22,7 @@ from .expand import DEFAULT_MARGIN, SIDES, ExpandPanel
 from .files import choose_png_to_write
 from .folding import Fold
 from .form import FormView
-from .icons import krita_icon, thumbnail
+from .icons import krita_icon
 from .live import LiveView
 from .results import ResultsView
 from .settings_panel import SettingsPanel
@@ -32,7 +32,6 @@ from .upscale import UpscalePanel
 DOCKER_ID = "krita_bridge_docker"
 SELECTION_POLL_MS = 250
 UPDATE_MS = 30
-PREVIEW_SIDE = 150
 VARIATIONS = (1, 2, 4)
 
 
@@ -153,9 +152,6 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._cancel.setObjectName("cancel")
         self._cancel.setEnabled(False)
         self._state = StateView()
-        self._picture = QtWidgets.QLabel()
-        self._picture.setObjectName("preview_picture")
-        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._results = ResultsView()
         self._expand = ExpandPanel(stored.load_margins(len(SIDES), DEFAULT_MARGIN))
         self._upscale = UpscalePanel(stored.load_enlargement())
@@ -186,7 +182,6 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         lower = QtWidgets.QVBoxLayout(below)
         lower.setContentsMargins(0, 0, 0, 0)
         lower.setSpacing(6)
-        lower.addWidget(self._picture)
         lower.addWidget(self._results)
         for fold in self._lower.values():
             lower.addWidget(fold)
@@ -196,6 +191,8 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(below)
+        # On a low screen Krita's window would become higher than the screen.
+        scroll.setMinimumHeight(1)
         content = QtWidgets.QWidget()
         # Krita takes the margins of a docker's outermost layout away.
         outer = QtWidgets.QVBoxLayout(content)
@@ -281,18 +278,10 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._cancel.setEnabled(any(job.stage is not Stage.CANCELLING for job in jobs))
         self._settings.show_skipped(painting.skipped)
         self._state.show_painting(painting)
-        self._show_preview()
-        self._results.show_history(painting.history, painting.current)
+        preview = painting.preview if self._studio.settings.previews_in_docker else None
+        self._results.show_history(painting.history, painting.current, preview)
         self._live.setChecked(self._studio.live.is_on)
         self._live_view.show_live(self._studio.live, self._studio.keeper)
-
-    def _show_preview(self) -> None:
-        preview = self._studio.painting.preview
-        wanted = preview is not None and self._studio.settings.previews_in_docker
-        if wanted and preview is not None:
-            picture = thumbnail(preview.image, preview.bounds, PREVIEW_SIDE, self.palette())
-            self._picture.setPixmap(picture)
-        self._picture.setVisible(wanted)
 
     def _look_again(self) -> None:
         """Now and then. One selection replacing another may be none for a moment: only what lasts counts."""

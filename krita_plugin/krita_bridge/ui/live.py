@@ -8,13 +8,13 @@ from krita import Krita
 
 from ..live.keeper import LiveKeeper
 from ..live.painter import LivePainter, Shown
-from ..qt import Qt, QtWidgets, pyqtSignal
+from ..qt import Qt, QtCore, QtWidgets, pyqtSignal
 from ..text import tr
 from ..words import pace_line
 from .icons import krita_icon, thumbnail
 from .live_window import LiveWindow
 
-LEAST_HEIGHT = 80
+LEAST_HEIGHT = 56
 
 
 class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
@@ -27,13 +27,7 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._picture = QtWidgets.QLabel()
-        self._picture.setObjectName("live_picture")
-        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._picture.setMinimumHeight(LEAST_HEIGHT)
-        # The picture follows the room and not the room the picture.
-        ignored = QtWidgets.QSizePolicy.Policy.Ignored
-        self._picture.setSizePolicy(ignored, ignored)
+        self._picture = _Picture()
         self._pace = QtWidgets.QLabel()
         self._pace.setObjectName("live_pace")
         self._pace.setEnabled(False)
@@ -76,7 +70,7 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         for button in (self._keep, self._parts, self._render, self._record):
             # Wide enough for its words, but no reason to make the docker wider.
             button.setMinimumWidth(1)
-            buttons.addWidget(button, 1)
+            buttons.addWidget(button, button.sizeHint().width())
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -100,7 +94,8 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
         self.setVisible(live.is_on)
         pace, shown = live.pace(), live.shown
         full, scale = (shown.message.full, shown.message.facts.scale) if shown else (True, 1.0)
-        self._pace.setText(pace_line(pace.rate, pace.latency, full, scale))
+        line = pace_line(pace.rate, pace.latency, full, scale)
+        self._pace.setText(line if shown else tr("No picture yet"))
         for button in (self._keep, self._parts):
             button.setEnabled(shown is not None)
         self._record.setChecked(keeper.is_recording)
@@ -134,6 +129,22 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
             self._window.closed.connect(lambda: self._in_window.setChecked(False))
             self._window.show_picture(self._shown)
             self._window.show()
+
+
+class _Picture(QtWidgets.QLabel):  # type: ignore[misc]
+    """Follows the room that there is, and not the room the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("live_picture")
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumHeight(LEAST_HEIGHT)
+        policy = QtWidgets.QSizePolicy.Policy
+        self.setSizePolicy(policy.Ignored, policy.Expanding)
+
+    def sizeHint(self) -> Any:
+        # A layout with wrapped text in it counts by this, and not by the minimum.
+        return QtCore.QSize(1, LEAST_HEIGHT)
 
 
 def _button(name: str, text: str, tip: str) -> Any:

@@ -8,7 +8,7 @@ from ..choice import ModeChoice
 from ..qt import Qt, QtWidgets, pyqtSignal
 from ..text import tr
 from ..wire.modes import MEANINGS, Mode
-from ..words import mode_name
+from ..words import mode_name, mode_tip
 from .flat import FlatButton
 
 
@@ -27,6 +27,7 @@ class ModeButton(FlatButton):
         self.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QtWidgets.QMenu(self)
         menu.setObjectName("modes")
+        menu.setToolTipsVisible(True)
         self._automatic = self._add(menu, None)
         menu.addSeparator()
         self._actions = {mode: self._add(menu, mode) for mode in Mode}
@@ -57,7 +58,9 @@ class ModeButton(FlatButton):
         self._automatic.setChecked(by_hand is None)
         for mode, action in self._actions.items():
             action.setChecked(mode is by_hand)
-            action.setEnabled(self._is_possible(mode))
+            possible = self._is_possible(mode)
+            action.setEnabled(possible)
+            action.setToolTip(mode_tip(mode) if possible else tr("Select something first"))
 
     def _is_possible(self, mode: Mode) -> bool:
         return self._choice.has_selection or not MEANINGS[mode].needs_selection

@@ -6,8 +6,11 @@ from html import escape
 from typing import Any, Dict, Optional
 
 from ..history import Entry, History
+from ..painting import PreviewPicture
 from ..qt import Qt, QtCore, QtGui, QtWidgets, pyqtSignal
 from ..text import tr
+from ..wire.frames import Buffer
+from ..wire.geometry import Bounds
 from ..words import result_tip
 from .icons import thumbnail
 
@@ -41,7 +44,8 @@ class _Thumbnail(QtWidgets.QStyledItemDelegate):  # type: ignore[misc]
 
 
 class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
-    """Newest first. A click or Enter shows a result on the canvas, Delete discards it, the menu does the rest."""
+    """Newest first, before them the picture in the making: so nothing moves when it is done. A click or Enter shows
+    a result on the canvas, Delete discards it, the menu does the rest."""
 
     wanted = pyqtSignal(str)
     reused = pyqtSignal(str)
@@ -52,6 +56,8 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._items: Dict[str, Any] = {}
+        self._preview: Optional[PreviewPicture] = None
+        self._in_the_making: Any = None
         self.setObjectName("results")
         self.setAccessibleName(tr("Results"))
         self.setViewMode(QtWidgets.QListView.ViewMode.IconMode)
@@ -67,11 +73,14 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
         self.setFixedHeight(SIDE + 10)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.itemClicked.connect(lambda item: self.wanted.emit(item.data(_JOB)))
+        self.itemClicked.connect(self._on_clicked)
         self.customContextMenuRequested.connect(self._open_menu)
 
-    def show_history(self, history: History, current: str) -> None:
-        """Bring the thumbnails in line with the history."""
+    def show_history(
+        self, history: History, current: str, preview: Optional[PreviewPicture]
+    ) -> None:
+        """Bring the thumbnails in line with the history, and with the picture that is being painted."""
+        self._show_preview(preview)
         entries = history.entries()
         gone = set(self._items) - {entry.job for entry in entries}
         for job in gone:
@@ -84,9 +93,9 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
         if item is not None and self.currentItem() is not item:
             self.setCurrentItem(item)
         columns = max(1, self.viewport().width() // (SIDE + 6))
-        rows = min(MOST_ROWS, -(-len(entries) // columns))
+        rows = min(MOST_ROWS, -(-self.count() // columns))
         self.setFixedHeight(max(1, rows) * (SIDE + 6) + 6)
-        self.setVisible(bool(entries))
+        self.setVisible(self.count() > 0)
 
     def keyPressEvent(self, event: Any) -> None:
         job = self._current_job()
@@ -97,14 +106,35 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
         else:
             super().keyPressEvent(event)
 
+    def mousePressEvent(self, event: Any) -> None:
+        # The menu is about the thumbnail under the pointer; the frame stays round the one that is shown.
+        if event.button() != Qt.MouseButton.RightButton:
+            super().mousePressEvent(event)
+
     def _add(self, entry: Entry) -> None:
-        scale = self.devicePixelRatioF()
-        picture = thumbnail(entry.image, entry.bounds, int(SIDE * scale), self.palette())
-        picture.setDevicePixelRatio(scale)
-        item = QtWidgets.QListWidgetItem(QtGui.QIcon(picture), "")
+        item = QtWidgets.QListWidgetItem(self._icon(entry.image, entry.bounds), "")
         item.setData(_JOB, entry.job)
-        self.insertItem(0, item)
+        self.insertItem(0 if self._in_the_making is None else 1, item)
         self._items[entry.job] = item
+
+    def _show_preview(self, preview: Optional[PreviewPicture]) -> None:
+        if preview is None and self._in_the_making is not None:
+            self.takeItem(self.row(self._in_the_making))
+            self._in_the_making = None
+        elif preview is not None and self._in_the_making is None:
+            self._in_the_making = QtWidgets.QListWidgetItem()
+            self._in_the_making.setFlags(Qt.ItemFlag.NoItemFlags)
+            self._in_the_making.setData(_PLACED, True)
+            self.insertItem(0, self._in_the_making)
+        if preview is not None and preview is not self._preview:
+            self._in_the_making.setIcon(self._icon(preview.image, preview.bounds))
+        self._preview = preview
+
+    def _icon(self, image: Buffer, bounds: Bounds) -> Any:
+        scale = self.devicePixelRatioF()
+        picture = thumbnail(image, bounds, int(SIDE * scale), self.palette())
+        picture.setDevicePixelRatio(scale)
+        return QtGui.QIcon(picture)
 
     def _describe(self, entry: Entry, is_placed: bool) -> None:
         note = "" if is_placed else tr("Not on the canvas yet: click to place it")
@@ -119,9 +149,13 @@ class ResultsView(QtWidgets.QListWidget):  # type: ignore[misc]
         item = self.currentItem()
         return item.data(_JOB) if item is not None else None
 
+    def _on_clicked(self, item: Any) -> None:
+        if item is not self._in_the_making:
+            self.wanted.emit(item.data(_JOB))
+
     def _open_menu(self, position: Any) -> None:
         item = self.itemAt(position)
-        if item is None:
+        if item is None or item is self._in_the_making:
             return
         job = item.data(_JOB)
         menu = QtWidgets.QMenu(self)

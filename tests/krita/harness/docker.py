@@ -59,7 +59,11 @@ class BridgeDocker:
 
     def results(self) -> int:
         """How many results wait as thumbnails."""
-        return int(self.ask("docker.findChild(QtWidgets.QListWidget, 'results').count()"))
+        return len([job for job in self.ask(_THUMBNAILS) if job])
+
+    def is_picture_in_the_making(self) -> bool:
+        """Whether the first of the thumbnails is of no result yet."""
+        return None in self.ask(_THUMBNAILS)[:1]
 
     def wait_for_state(self, part: str) -> str:
         """The state line once it contains these words."""
@@ -218,6 +222,10 @@ class BridgeDocker:
             ) from error
 
 
+_THUMBNAILS = """\
+results = docker.findChild(QtWidgets.QListWidget, 'results')
+[results.item(i).data(QtCore.Qt.ItemDataRole.UserRole) for i in range(results.count())]
+"""
 _IS_CONNECTED = "docker.findChild(QtWidgets.QComboBox, 'preset').count() > 0"
 _HAS_FOCUS = "docker.findChild(QtWidgets.QPlainTextEdit, 'prompt').hasFocus()"
 

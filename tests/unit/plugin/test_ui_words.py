@@ -11,6 +11,7 @@ from krita_plugin.krita_bridge.wire.modes import Mode
 def test_every_mode_has_a_word(mode: Mode) -> None:
     name = words.mode_name(mode)
     assert name and name[0].isupper()
+    assert words.mode_tip(mode)[0].isupper()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_a_result_tells_what_made_it() -> None:
     assert words.result_tip(facts, "Not placed").split("\n") == [
         "a red boat",
         "Seed 12",
-        "Refine 55 %, embedded model, 3.1 s",
+        "Refine 55\u00a0%, embedded model, 3.1\u00a0s",
         "Not placed",
     ]
 
@@ -95,6 +96,7 @@ def test_a_result_tells_what_made_it() -> None:
         (None, None, True, 1.0, ""),
         (None, 0.4, True, 1.0, "0.40 s after the brush"),
         (2.13, 0.4, True, 1.0, "2.1 a second, 0.40 s after the brush"),
+        (0.02, 0.4, True, 1.0, "0.40 s after the brush"),
         (5.0, 0.3, False, 1.0, "5.0 a second, 0.30 s after the brush, fewer steps while you paint"),
         (5.0, 0.3, False, 0.5, "5.0 a second, 0.30 s after the brush, half size while you paint"),
         (None, 1.0, False, 0.75, "1.00 s after the brush, 75 % of the size while you paint"),
