@@ -107,7 +107,7 @@ def lacks_controls(preset: PresetInfo) -> str:
     if preset.controls:
         return ""
     return tr(
-        "The preset “{0}” has no ControlNet: choose another preset, or name one in it.",
+        "The preset “{0}” has no ControlNet: choose another preset, or name one in its file.",
         preset.label,
     )
 
@@ -117,7 +117,7 @@ def lacks_control(kind: ControlKind, preset: PresetInfo) -> str:
     if kind in preset.controls:
         return ""
     return tr(
-        "The preset “{0}” has no ControlNet for “{1}”: choose another preset, or name one in it.",
+        "The preset “{0}” has no ControlNet for “{1}”: remove the control, choose another preset, or name one in its file.",
         preset.label,
         control_name(kind),
     )
@@ -132,7 +132,7 @@ def lacks_detector(kind: ControlKind, preset: PresetInfo) -> str:
         ControlKind.SEGMENTATION: "[segmenter]",
     }.get(kind, "[depth_estimator]")
     return tr(
-        "The preset “{0}” cannot take “{1}” from a picture: use a layer as it is, or name a {2} in the preset.",
+        "The preset “{0}” cannot take “{1}” from a picture: choose “Layer as is”, or name a {2} in its file.",
         preset.label,
         control_name(kind),
         table,
@@ -157,7 +157,7 @@ def lacks_references(preset: PresetInfo) -> str:
     if preset.references:
         return ""
     return tr(
-        "The preset “{0}” has no IP-Adapter for references: choose another preset, or name one in it.",
+        "The preset “{0}” has no IP-Adapter for references: choose another preset, or name one in its file.",
         preset.label,
     )
 

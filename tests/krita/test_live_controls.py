@@ -33,7 +33,7 @@ def test_a_control_layer_and_a_reference_are_heard_live(
     document.activate_layer("Sketch")
     controls.add()
     controls.choose(0, "kind", "Scribble")
-    controls.choose(0, "source", "a layer as it is")
+    controls.choose(0, "source", "Layer as is")
     document.activate_layer("Style")
     references.add()
     assert (controls.layers(), references.layers()) == (["Sketch"], ["Style"])

@@ -196,9 +196,7 @@ def test_a_hidden_layer_is_a_map_or_has_one_worked_out(studio: Studio, controls:
     document.change_layer("Sketch", visible=False)
     document.activate_layer("Sketch")
     before = Before.of(document)
-    for row, (kind, source) in enumerate(
-        (("Scribble", "a layer as it is"), ("Canny edges", "from a layer"))
-    ):
+    for row, (kind, source) in enumerate((("Scribble", "Layer as is"), ("Canny edges", "Layer"))):
         controls.add()
         controls.choose(row, "kind", kind)
         controls.choose(row, "source", source)
@@ -225,7 +223,7 @@ def test_a_layer_of_16_bits_is_read_as_the_canvas_is(studio: Studio, controls: R
     document.change_layer("Sketch", visible=False)
     controls.add()
     controls.choose(0, "kind", "Scribble")
-    controls.choose(0, "source", "from a layer")
+    controls.choose(0, "source", "Layer")
     controls.keep_map(0, True)
     before = Before.of(document)
     studio.docker.paint(document, "a stroke", CONTROLLED)
@@ -278,7 +276,7 @@ def test_a_layer_that_was_deleted_is_a_sentence_and_undo_brings_it_back(
     krita, docker, document = studio.krita, studio.docker, scene(studio)
     document.activate_layer("Sketch")
     controls.add()
-    controls.choose(0, "source", "from a layer")
+    controls.choose(0, "source", "Layer")
 
     def has_sketch() -> bool:
         return "Sketch" in [layer.name for layer in document.layers()]
@@ -300,7 +298,7 @@ def test_controls_belong_to_their_document_and_its_file(studio: Studio, controls
     krita, docker, document = studio.krita, studio.docker, scene(studio)
     document.activate_layer("Sketch")
     controls.add()
-    controls.choose(0, "source", "from a layer")
+    controls.choose(0, "source", "Layer")
     result = docker.paint(document, "a sign", CONTROLLED)
     other = krita.new_document(WIDTH, HEIGHT)
     krita.wait_until(lambda: controls.layers() == [])
@@ -338,10 +336,10 @@ def test_what_a_preset_cannot_do_is_said_before_anything_is_sent(
     # A pose is only given here, normals are worked out too.
     possible = enabled.replace("control_kind", "control_source")
     controls.choose(0, "kind", "Pose")
-    assert docker.ask(possible) == ["a layer as it is"]
-    assert docker.ask(f"{possible}\nbox.currentText()") == "a layer as it is"
+    assert docker.ask(possible) == ["Layer as is"]
+    assert docker.ask(f"{possible}\nbox.currentText()") == "Layer as is"
     controls.choose(0, "kind", "Normals")
-    controls.choose(0, "source", "from the canvas")
+    controls.choose(0, "source", "Canvas")
     docker.paint(document, "a wall", CONTROLLED)
     assert used(studio)[0][0][:2] == ["normal", "canvas"]
     controls.choose(0, "kind", "Scribble")

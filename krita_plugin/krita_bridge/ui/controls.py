@@ -48,7 +48,7 @@ class ControlsPanel(RowList):
 
 
 class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
-    """`[Depth v] [from the canvas v] x`, the layer where there is one, and how strongly it is heard."""
+    """`[Depth v] [Canvas v] x`, the layer where there is one, and how strongly it is heard."""
 
     removed = pyqtSignal()
 
@@ -146,7 +146,7 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
 
 def _sources() -> Sequence[Tuple[ControlSource, str]]:
     return (
-        (ControlSource.CANVAS, tr("from the canvas")),
-        (ControlSource.PICTURE, tr("from a layer")),
-        (ControlSource.MAP, tr("a layer as it is")),
+        (ControlSource.CANVAS, tr("Canvas")),
+        (ControlSource.PICTURE, tr("Layer")),
+        (ControlSource.MAP, tr("Layer as is")),
     )

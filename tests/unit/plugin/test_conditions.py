@@ -58,7 +58,7 @@ def test_before_the_preset_is_known_nothing_is_held_against_it() -> None:
         (
             ChosenControl(Control(POSE, ControlSource.PICTURE), "{here}"),
             BLIND,
-            ("Blind", "Pose", "a layer as it is"),
+            ("Blind", "Pose", "Layer as is"),
         ),
         (
             ChosenControl(Control(ControlKind.SEGMENTATION)),
