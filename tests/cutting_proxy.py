@@ -32,7 +32,6 @@ class CuttingProxy:
         self._open: list[socket.socket] = []
         self.flowing = threading.Event()
         self.flowing.set()
-        self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def freeze(self) -> None:
@@ -40,7 +39,6 @@ class CuttingProxy:
         self.flowing.clear()
 
     def close(self) -> None:
-        self._closed = True
         self.flowing.set()
         for one in [self._listening, *self._open]:
             _cut(one)

@@ -37,7 +37,6 @@ class Family:
     latent_channels: int
     latent_scale: int
     text: TextEncoding
-    text_encoders: int
     inputs: tuple[int, ...]
     """Input channels of the UNet that the engine can feed: 4 latent, 5 with depth, or 9 with mask and masked latents."""
 
@@ -57,7 +56,6 @@ SD15 = Family(
     latent_channels=4,
     latent_scale=8,
     text=TextEncoding.CLIP_LAST,
-    text_encoders=1,
     inputs=(4, 5, 9),
 )
 
@@ -69,8 +67,5 @@ SDXL = Family(
     latent_channels=4,
     latent_scale=8,
     text=TextEncoding.TWO_CLIPS_PENULTIMATE,
-    text_encoders=2,
     inputs=(4, 9),
 )
-
-FAMILIES = {family.name: family for family in (SD15, SDXL)}

@@ -116,9 +116,6 @@ class Document:
         """A selection no hand could make: without a gesture, and without an undo step."""
         self._call("select_exactly", x, y, width, height)
 
-    def select_all(self) -> None:
-        self._select(lambda: self.krita.shortcut("ctrl+a", "select_all"))
-
     def deselect(self) -> None:
         self._select(lambda: self.krita.shortcut("ctrl+shift+a", "deselect"))
 
