@@ -12,6 +12,8 @@ from transformers import (
     RTDetrForObjectDetection,
     RTDetrImageProcessorPil,
     RTDetrResNetConfig,
+    RTDetrV2Config,
+    RTDetrV2ForObjectDetection,
     SegformerConfig,
     SegformerForSemanticSegmentation,
     SegformerImageProcessorPil,
@@ -63,11 +65,15 @@ def make_tiny_segmenter(folder: Path, layout: str = "upernet", *, classes: int =
 
 
 def make_tiny_person_detector(
-    folder: Path, *, somebody: bool = True, named: str = "person"
+    folder: Path, *, version: int = 1, somebody: bool = True, named: str = "person"
 ) -> Path:
-    """Write a tiny RT-DETR that finds six small boxes in any picture, and takes each for a person, or none."""
+    """Write a tiny RT-DETR, or RT-DETRv2, that finds six small boxes in any picture, and takes each for a person, or none."""
     torch.manual_seed(0)
-    config = RTDetrConfig(
+    config_of, network_of = {
+        1: (RTDetrConfig, RTDetrForObjectDetection),
+        2: (RTDetrV2Config, RTDetrV2ForObjectDetection),
+    }[version]
+    config = config_of(
         backbone_config=RTDetrResNetConfig(
             embedding_size=8,
             hidden_sizes=[8] * 4,
@@ -83,12 +89,12 @@ def make_tiny_person_detector(
         decoder_in_channels=[16] * 3,
         decoder_ffn_dim=16,
         decoder_attention_heads=2,
-        decoder_layers=1,
+        decoder_layers=2,
         num_queries=6,
         id2label={0: "boat", 1: named},
         label2id={"boat": 0, named: 1},
     )
-    network = RTDetrForObjectDetection(config).eval()
+    network = network_of(config).eval()
     for layer in network.model.decoder.class_embed:
         nn.init.zeros_(layer.weight)
         layer.bias.data = torch.tensor([_NEVER, _SURELY if somebody else _NEVER])

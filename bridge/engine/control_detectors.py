@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from bridge.engine import control_drawing as drawing
 from bridge.engine.control_maps import Detector
 from bridge.errors import BridgeError, Code
 from bridge.models import folder
 from bridge.models.control import OnProgress
-from bridge.models.control_depth import load_depth_estimator
-from bridge.models.control_pose import load_pose_estimator
-from bridge.models.control_segments import load_segmenter
+from bridge.models.control_depth import DepthEstimator, load_depth_estimator
+from bridge.models.control_pose import PoseEstimator, load_pose_estimator
+from bridge.models.control_segments import Segmenter, load_segmenter
 from bridge.models.hashing import HashCache
 from bridge.models.loaded import LoadedModel
 from bridge.presets import ModelFolder, PartFolder, PoseFolders, Preset
 from krita_plugin.krita_bridge.wire.control import ControlKind
 
-_Network = TypeVar("_Network")
+_Network = TypeVar("_Network", DepthEstimator, Segmenter, PoseEstimator)
 
 _DEPTH = "a table [depth_estimator]"
 _TABLES = {
@@ -80,8 +81,16 @@ class Detectors:
             network = self._held.pop(load, None)  # not two in memory
             network = load(source, self._model.device, self._hashes, on_progress)
             self._held[load] = source, network
+            for each in network.networks:
+                self._hook(each)
         found: _Network = network
         return found
+
+    def _hook(self, network: nn.Module) -> None:
+        """A cancel stops it between two of its layers."""
+        for module in network.modules():
+            for layer in module if isinstance(module, nn.ModuleList) else ():
+                layer.register_forward_pre_hook(self._model.brake)
 
     def _own_depth_estimator(self) -> PartFolder | None:
         own = None if self._own is None else self._own / folder.DEPTH

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import nn
 from transformers import AutoModelForDepthEstimation
 
 from bridge.models import folder
@@ -31,6 +32,10 @@ class DepthEstimator:
     processor: Any
     model: Any
     sha256: str
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.model,)
 
     @torch.no_grad()
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import nn
 from transformers import AutoModelForObjectDetection, VitPoseForPoseEstimation
 
 from bridge.errors import BridgeError, Code
@@ -52,6 +53,10 @@ class PoseEstimator:
     def sha256(self) -> str:
         both = f"{self.persons.sha256} {self.joints.sha256}"
         return hashlib.sha256(both.encode()).hexdigest()
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self.persons.model, self.joints.model
 
     @torch.no_grad()
     def __call__(self, picture: NDArray[np.uint8]) -> People:

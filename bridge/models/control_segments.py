@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import nn
 from transformers import AutoModelForSemanticSegmentation
 
 from bridge.errors import BridgeError, Code
@@ -29,6 +30,10 @@ class Segmenter:
     processor: Any
     model: Any
     sha256: str
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.model,)
 
     @torch.no_grad()
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -67,7 +67,7 @@ _CLASSES = {
     DEPTH: ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation"),
     SEGMENTER: ("UperNetForSemanticSegmentation", "SegformerForSemanticSegmentation"),
     POSE: ("VitPoseForPoseEstimation",),
-    PERSONS: ("RTDetrForObjectDetection", "RTDetrV2ForObjectDetection", "YolosForObjectDetection"),
+    PERSONS: ("RTDetrForObjectDetection", "RTDetrV2ForObjectDetection"),
     CONTROLNET: ("ControlNetModel",),
 }
 

@@ -72,13 +72,13 @@ def test_a_segmenter_sees_any_picture(layout: str, tmp_path: Path) -> None:
     assert np.array_equal(classes(picture()), found)
 
 
-@pytest.mark.parametrize("experts", [1, 3])
+@pytest.mark.parametrize(("experts", "version"), [(1, 1), (3, 2)])
 def test_a_pose_estimator_sees_everybody_in_any_picture(
-    experts: int, parts: Path, tmp_path: Path
+    experts: int, version: int, tmp_path: Path
 ) -> None:
-    pose = pose_estimator(
-        make_tiny_pose_estimator(tmp_path / "pose", experts=experts), parts / "persons"
-    )
+    joints = make_tiny_pose_estimator(tmp_path / "pose", experts=experts)
+    persons = make_tiny_person_detector(tmp_path / "persons", version=version)
+    pose = pose_estimator(joints, persons)
     people = pose(picture())
     assert people.shape == (6, 17, 3) and people.dtype == np.float32
     assert np.isfinite(people).all()
