@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,13 @@ def test_the_plugin_uses_what_a_bare_krita_has(path: Path) -> None:
 @pytest.mark.parametrize("path", sources(PLUGIN), ids=lambda path: path.name)
 def test_the_plugin_is_written_in_the_oldest_kritas_python(path: Path) -> None:
     ast.parse(path.read_text("utf-8"), filename=str(path), feature_version=KRITA_PYTHON)
+
+
+def test_the_plugins_map_names_each_of_its_modules() -> None:
+    told = ast.get_docstring(ast.parse((PLUGIN / "__init__.py").read_text("utf-8"))) or ""
+    found = {path.stem for path in PLUGIN.iterdir() if path.suffix == ".py" or path.is_dir()}
+    modules = found - {"__init__", "__pycache__", "vendor"}
+    assert modules == set(re.findall(r"`(\w+)`", told))
 
 
 def loaded_by(module: str) -> set[str]:
