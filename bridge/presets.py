@@ -174,6 +174,7 @@ class Preset:
             scheduler=self.scheduler,
             clip_skip=self.clip_skip,
             guidance_rescale=self.guidance_rescale,
+            detail=self.detail,
         )
 
 

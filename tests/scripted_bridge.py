@@ -232,5 +232,6 @@ def facts_of(submit: messages.Submit) -> messages.ResultFacts:
         guidance_rescale=request.guidance_rescale or 0.0,
         blend=request.blend,
         match_colors=request.match_colors,
+        detail=request.detail or 0.0,
         vae=request.vae or "",
     )

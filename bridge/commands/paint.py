@@ -205,6 +205,8 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             clip_skip=arguments.clip_skip,
             guidance_rescale=arguments.guidance_rescale,
             vae=arguments.vae,
+            detail=arguments.detail,
+            template=arguments.template,
             blend=Blend(arguments.blend or Blend.SOFT.value),
             match_colors=arguments.match_colors is not False,
             references=tuple(given.reference for given in arguments.reference),

@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_sampling_arguments(parser)
     for name, kind, what in (
-        ("--clip-skip", int, "1 to 12: the text encoder's layer, counted from the last; 1 is none"),
-        ("--guidance-rescale", float, "0 to 1: takes back the contrast of a high guidance"),
+        ("--detail", float, "0 to 1: strength of the second pass over large regions; 0: none"),
+        ("--template", str, "what stands round the prompt, which goes where it says {prompt}"),
     ):
         _add_of_preset(parser, name, kind, what)
     parser.add_argument(
@@ -103,10 +103,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     """The preset, and what of its sampling every kind of job may change."""
     parser.add_argument("--preset", default="", metavar="NAME", help="model and its settings")
-    _add_of_preset(parser, "--steps", int, "steps of the sampler")
-    _add_of_preset(parser, "--guidance", float, "guidance scale")
-    _add_of_preset(parser, "--scheduler", str, "name of the scheduler")
-    _add_of_preset(parser, "--vae", str, "another VAE, by the name of its file in the folder vaes")
+    for name, kind, what in (
+        ("--steps", int, "steps of the sampler"),
+        ("--guidance", float, "guidance scale"),
+        ("--scheduler", str, "name of the scheduler"),
+        ("--clip-skip", int, "1 to 12: the text encoder's layer, counted from the last; 1 is none"),
+        ("--guidance-rescale", float, "0 to 1: takes back the contrast of a high guidance"),
+        ("--vae", str, "another VAE, by the name of its file in the folder vaes"),
+    ):
+        _add_of_preset(parser, name, kind, what)
 
 
 def _add_of_preset(

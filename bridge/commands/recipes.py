@@ -22,6 +22,7 @@ _SAME_NAMES = (
     "strength",
     "clip_skip",
     "guidance_rescale",
+    "detail",
     "match_colors",
 )
 

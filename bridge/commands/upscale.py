@@ -216,6 +216,8 @@ def _request(arguments: argparse.Namespace) -> messages.PaintRequest:
             steps=arguments.steps,
             guidance=arguments.guidance,
             scheduler=arguments.scheduler,
+            clip_skip=arguments.clip_skip,
+            guidance_rescale=arguments.guidance_rescale,
             vae=arguments.vae,
             upscale=arguments.factor,
             references=tuple(given.reference for given in arguments.reference),

@@ -18,11 +18,12 @@ from bridge.models.embeddings import Embeddings
 from bridge.models.graphed import Graphed
 from bridge.models.hashing import HashCache
 from bridge.models.hypernetwork import Hypernetworks
-from bridge.models.library import EMBEDDINGS, HYPERNETWORKS, LORAS, VAES, Library
+from bridge.models.library import Library
 from bridge.models.load import own_folder
 from bridge.models.loaded import LoadedModel
 from bridge.models.vae import Vaes
 from bridge.presets import ModelSource
+from krita_plugin.krita_bridge.wire.folders import EMBEDDINGS, HYPERNETWORKS, LORAS, VAES
 from krita_plugin.krita_bridge.wire.messages import UsedWeights, WeightsKind
 
 

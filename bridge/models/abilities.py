@@ -14,9 +14,11 @@ from typing import Any
 from bridge.errors import BridgeError
 from bridge.models.families import SDXL
 from bridge.models.folder import CONTROLNET, DEPTH, EMBEDDED_FOLDER, UNET, VAE, read_json
-from bridge.models.library import VAES, Library
+from bridge.models.library import Library
+from bridge.models.weights import SUFFIX
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, Preset
 from krita_plugin.krita_bridge.wire.control import ControlKind
+from krita_plugin.krita_bridge.wire.folders import EMBEDDINGS, HYPERNETWORKS, LORAS, VAES
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 from krita_plugin.krita_bridge.wire.reference import ReferenceMode
 
@@ -27,6 +29,9 @@ _WITH_DEPTH = 5
 VAE_PREFIXES = ("", "first_stage_model.", "vae.")
 _FIRST_OF_DECODER = ("decoder.conv_in.weight", "decoder.layers.0.weight")
 """Of an AutoencoderKL, in either layout, and of an AutoencoderTiny."""
+
+_TAGS = {LORAS: "<lora:{}>", HYPERNETWORKS: "<hypernet:{}>", EMBEDDINGS: "<{}>"}
+"""How a prompt names the files of a folder."""
 
 _Layer = tuple[str, list[int]]
 _USUAL_VAE: _Layer = ("decoder.conv_in.weight", [512, 4, 3, 3])
@@ -56,6 +61,21 @@ def info_of(preset: Preset) -> PresetInfo:
     )
 
 
+def with_files(info: PresetInfo, preset: Preset, home: Path) -> PresetInfo:
+    """`info` of the preset with what lies in the folders of the bridge's `home`, and beside its model, right now."""
+    return replace(info, vaes=vaes_of(preset, home), tags=tags_of(preset, home))
+
+
+def tags_of(preset: Preset, home: Path) -> tuple[str, ...]:
+    """What a prompt can name beside words, as it is written there: LoRAs, hypernetworks, textual inversions."""
+    return tuple(
+        tag.format(name)
+        for folder, tag in _TAGS.items()
+        for name, path in _library(preset, home, folder).named().items()
+        if path.suffix.lower() == SUFFIX
+    )
+
+
 def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
     """The names of the VAEs in the bridge's folder `home` that fit the preset's model, as far as their files' headers tell.
 
@@ -69,8 +89,13 @@ def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
         own = next(map(_first_of_decoder, (root / VAE).glob("*.safetensors")), None)
     if own is None:
         return ()
-    files = Library(home / VAES, "VAE", root and root / VAES).named()
+    files = _library(preset, home, VAES).named()
     return tuple(name for name, path in files.items() if _first_of_decoder(path) == own)
+
+
+def _library(preset: Preset, home: Path, folder: str) -> Library:
+    root = _root(preset)
+    return Library(home / folder, folder, root and root / folder)
 
 
 def _first_of_decoder(path: Path) -> _Layer | None:

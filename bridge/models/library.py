@@ -10,14 +10,11 @@ from pathlib import Path
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
 
-LORAS, EMBEDDINGS, HYPERNETWORKS, VAES = "loras", "embeddings", "hypernetworks", "vaes"
-"""The folders of the bridge's home that painters put such files into; a model in diffusers layout may bring such
-folders of its own."""
-
 
 @dataclass(frozen=True)
 class Library:
-    """The files below `folder`, and those of `models_own` that are called otherwise. A file's name in a prompt is
+    """The files below `folder` of the bridge's home, and those of `models_own`, which a model in diffusers layout may bring,
+    that are called otherwise. A file's name in a prompt is
     its path without the ending; where no other file is called the same, the last part of it is enough. Upper and
     lower case are one.
 

@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING
 from bridge import __version__
 from bridge.errors import BridgeError, Code
 from krita_plugin.krita_bridge.wire import proof
+from krita_plugin.krita_bridge.wire.folders import PRESETS
 from krita_plugin.krita_bridge.wire.runfile import RunFile
 
 from . import runfile
 
 if TYPE_CHECKING:
+    from krita_plugin.krita_bridge.wire.messages import PresetInfo
+
     from .service import ServiceConfig
     from .session import Offer
 
@@ -49,7 +52,7 @@ def serve(
     `port` 0 takes a free one. The painter's own presets are in `presets_dir`, or in `home/presets`. Raises BridgeError when another bridge runs in `home`, the port is taken, or
     the folder cannot be used.
     """
-    own_presets = presets_dir if presets_dir is not None else home / "presets"
+    own_presets = presets_dir if presets_dir is not None else home / PRESETS
 
     def configure() -> ServiceConfig:
         from .service import ServiceConfig
@@ -65,9 +68,9 @@ def serve(
 
 
 def offer(presets_dir: Path, home: Path) -> Offer:
-    """What clients may choose from: our presets and the painter's own, and why some of these are left out; and the VAEs
-    in the bridge's folder `home`."""
-    from bridge.models.abilities import info_of, vaes_of
+    """What clients may choose from: our presets and the painter's own, and why some of these are left out; with
+    what lies in the bridge's folder `home`."""
+    from bridge.models.abilities import info_of, with_files
     from bridge.presets import DEFAULT_PRESET, load_presets
 
     from .session import Offer
@@ -80,10 +83,10 @@ def offer(presets_dir: Path, home: Path) -> Offer:
     infos = tuple(info_of(preset) for preset in presets.values())
     live = {preset.name: preset.live for preset in presets.values()}
 
-    def vaes() -> dict[str, tuple[str, ...]]:
-        return {preset.name: vaes_of(preset, home) for preset in presets.values()}
+    def look(info: PresetInfo) -> PresetInfo:
+        return with_files(info, presets[info.name], home)
 
-    return Offer(infos, DEFAULT_PRESET, told, live, vaes)
+    return Offer(infos, DEFAULT_PRESET, told, live, look)
 
 
 def worker_command(device: str, presets_dir: Path, home: Path) -> Sequence[str]:

@@ -51,15 +51,15 @@ class Offer:
     """What every client is told at the start: the presets, and which one an empty name means.
 
     `skipped`: why a preset file of the painter's is left out, a sentence each. `live`: how each preset samples
-    while live painting is on; the clients need not know. `vaes`: the VAEs that fit each preset's model as of now, looked
-    for each time a client comes, so that new files need no restart.
+    while live painting is on; the clients need not know. `with_files` adds to a preset what lies in the painter's folders:
+    each time a client comes, so that new files need no restart.
     """
 
     presets: tuple[PresetInfo, ...]
     default_preset: str
     skipped: tuple[str, ...] = ()
     live: Mapping[str, LiveSampling] = field(default_factory=dict)
-    vaes: Callable[[], Mapping[str, tuple[str, ...]]] = dict
+    with_files: Callable[[PresetInfo], PresetInfo] = lambda info: info
 
 
 @dataclass(frozen=True)
@@ -119,17 +119,17 @@ class Session:
                 "Update both to the same version and restart Krita.",
             )
         self._client = hello.client_id
-        vaes = await asyncio.to_thread(self._offer.vaes)
-        presets = (replace(each, vaes=vaes.get(each.name, ())) for each in self._offer.presets)
+        offer = self._offer
+        presets = await asyncio.to_thread(lambda: tuple(map(offer.with_files, offer.presets)))
         self._outbox.put(
             Welcome(
                 limits.PROTOCOL,
                 __version__,
-                tuple(presets),
-                self._offer.default_preset,
+                presets,
+                offer.default_preset,
                 self._dispatcher.status,
                 self._store.jobs_of(self._client),
-                self._offer.skipped,
+                offer.skipped,
             )
         )
         return True

@@ -66,6 +66,7 @@ class Recipe:
     mode: Optional[Mode] = None
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
+    detail: Optional[float] = None
     vae: Optional[str] = None
     size: Optional[Extent] = None
     references: Optional[int] = None
@@ -133,6 +134,8 @@ def recipe_of(facts: ResultFacts, size: Optional[Extent] = None) -> Recipe:
         mode=facts.mode,
         clip_skip=_within(facts.clip_skip, 1, limits.MAX_CLIP_SKIP),
         guidance_rescale=_within(facts.guidance_rescale, 0.0, 1.0),
+        # Drafts have no second pass, whatever was asked for.
+        detail=None if facts.draft else _within(facts.detail, 0.0, 1.0),
         vae=facts.vae,
         size=size,
         references=len(facts.references),

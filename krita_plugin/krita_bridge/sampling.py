@@ -19,6 +19,7 @@ class Sampling:
     scheduler: Optional[str] = None
     clip_skip: Optional[int] = None
     guidance_rescale: Optional[float] = None
+    detail: Optional[float] = None
     vae: Optional[str] = None
 
     @property
@@ -61,6 +62,7 @@ def sampling_of(recipe: Recipe, preset: Optional[PresetInfo], now: Sampling) -> 
         scheduler or now.scheduler,
         now.clip_skip if recipe.clip_skip is None else recipe.clip_skip,
         now.guidance_rescale if recipe.guidance_rescale is None else recipe.guidance_rescale,
+        now.detail if recipe.detail is None else recipe.detail,
         now.vae if recipe.vae is None else find_vae(recipe, preset),
     )
     if preset is None:
@@ -71,6 +73,7 @@ def sampling_of(recipe: Recipe, preset: Optional[PresetInfo], now: Sampling) -> 
         identify(preset.scheduler),
         preset.clip_skip,
         preset.guidance_rescale,
+        preset.detail,
     )
     same = [f.name for f in fields(said) if getattr(said, f.name) == getattr(usual, f.name)]
     return replace(said, **dict.fromkeys(same))

@@ -110,6 +110,22 @@ def test_another_vae_makes_the_picture_and_comes_back_with_it(studio: Studio) ->
     _as_at_first(docker)
 
 
+_INSERT = """\
+menu = docker.findChild(QtWidgets.QPlainTextEdit, 'prompt').menu()
+insert = menu.actions()[-1].menu()
+tags = [action.text() for action in insert.actions()]
+insert.actions()[tags.index('<lora:woodcut>')].trigger()
+tags"""
+
+
+def test_the_prompts_menu_puts_in_what_the_preset_has(studio: Studio) -> None:
+    docker = studio.docker
+    docker.choose("quick")
+    docker.write("a pond ")
+    assert docker.ask(_INSERT) == ["<lora:few_steps>", "<lora:woodcut>", "<sunset-glow>"]
+    assert docker.ask(_FORM)[0] == "a pond <lora:woodcut>"
+
+
 _MORE = """\
 blend = docker.findChild(QtWidgets.QComboBox, 'blend').currentData()
 match = docker.findChild(QtWidgets.QCheckBox, 'match_colors').isChecked()

@@ -1,12 +1,15 @@
-"""Choosing a file, to be read or written, without stopping Krita."""
+"""Choosing a file, to be read or written, without stopping Krita; and the way to the painter's own."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from ..qt import QtWidgets
+from ..launcher import bridge_home
+from ..qt import QtCore, QtGui, QtWidgets
 from ..text import tr
+from ..wire.folders import PAINTERS_OWN
 
 
 def choose_file(
@@ -29,6 +32,15 @@ def choose_png_to_write(
     dialog.setDefaultSuffix("png")
     dialog.selectFile(proposed.name)
     _open(dialog, chosen)
+
+
+def show_painters_folders() -> None:
+    """Show the bridge's folder in the computer's own file manager, with a place in it for each kind of file."""
+    home = bridge_home()
+    with suppress(OSError):  # then there is nothing to show, and the file manager says so
+        for name in PAINTERS_OWN:
+            (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(str(home)))
 
 
 def _open(dialog: Any, chosen: Callable[[Path], None]) -> None:

@@ -179,6 +179,8 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
     def _on_preset(self) -> None:
         preset = self.preset.chosen()
         self._sampling.show_preset(preset)
+        for field in (self.prompt, self._negative):
+            field.offer(preset.tags if preset is not None else ())
         self._on_sampling()
         self._controls.show_preset(preset)
         self._references.show_preset(preset)

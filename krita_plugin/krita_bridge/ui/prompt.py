@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
+from typing import Any, Sequence
 
 from ..history import PromptHistory
 from ..qt import Qt, QtCore, QtGui, QtWidgets, pyqtSignal
+from ..text import tr
 
 LEAST_LINES = 2
 MOST_LINES = 8
 
 
 class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
-    """Shift+Enter submits; Alt+Up and Alt+Down walk through earlier prompts; Tab leaves the field.
+    """Shift+Enter submits; Alt+Up and Alt+Down walk through earlier prompts; Tab leaves the field. The menu of the right button
+    offers what the preset has beside words.
 
     Undo and redo are Krita's as long as the text is what was used last: Ctrl+Z right after Shift+Enter takes the
     picture away and not the words.
@@ -27,6 +29,7 @@ class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
         super().__init__()
         self._history = history
         self._least_lines = least_lines
+        self._tags: Sequence[str] = ()
         self.setObjectName(name)
         self.setPlaceholderText(placeholder)
         self.setAccessibleName(placeholder)
@@ -37,6 +40,10 @@ class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
         )
         self.document().documentLayout().documentSizeChanged.connect(lambda _: self._grow())
         self._grow()
+
+    def offer(self, tags: Sequence[str]) -> None:
+        """What may be put in by the menu: `<lora:ink>` and the like."""
+        self._tags = tags
 
     def set_text(self, text: str) -> None:
         """Replace the text, unless it is the same: the cursor stays where it is then."""
@@ -67,6 +74,21 @@ class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
             self._recall(self._history.newer(self.toPlainText()))
         else:
             super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: Any) -> None:
+        self.menu().popup(event.globalPos())
+
+    def menu(self) -> Any:
+        """A menu for the right button: Qt's own, and what can be inserted."""
+        menu = self.createStandardContextMenu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        insert = menu.addMenu(tr("Insert"))
+        insert.setEnabled(bool(self._tags))
+        for tag in self._tags:
+            # A single & would underline the letter after it.
+            action = insert.addAction(tag.replace("&", "&&"))
+            action.triggered.connect(lambda _=False, tag=tag: self.insertPlainText(tag))
+        return menu
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)

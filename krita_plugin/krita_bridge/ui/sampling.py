@@ -11,7 +11,7 @@ from ..wire import limits
 from ..wire.messages import PresetInfo
 from ..wire.schedulers import LABELS, identify
 
-_GUIDANCE_STEP, _RESCALE_STEP = 0.5, 0.05
+_GUIDANCE_STEP, _RESCALE_STEP, _DETAIL_STEP = 0.5, 0.05, 0.05
 
 
 class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
@@ -31,6 +31,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             self._scheduler.addItem(label, name)
         self._clip_skip = _field(QtWidgets.QSpinBox(), 0, limits.MAX_CLIP_SKIP, 1)
         self._rescale = _field(QtWidgets.QDoubleSpinBox(), -_RESCALE_STEP, 1.0, _RESCALE_STEP)
+        self._detail = _field(QtWidgets.QDoubleSpinBox(), -_DETAIL_STEP, 1.0, _DETAIL_STEP)
         self._vae = QtWidgets.QComboBox()
         self._vae.setMinimumContentsLength(8)
         self._vae.setSizeAdjustPolicy(
@@ -43,6 +44,11 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             tr("The text encoder's layer that is read, counted from the last: 1 skips none")
         )
         self._rescale.setToolTip(tr("Takes back the contrast of a high guidance"))
+        self._detail.setToolTip(
+            tr(
+                "What is larger than the model likes is painted twice: how much the second time may change"
+            )
+        )
         self._vae.setToolTip(tr("What turns the model's picture into pixels"))
         form = QtWidgets.QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -53,6 +59,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             ("scheduler", tr("Scheduler"), self._scheduler),
             ("clip_skip", tr("Clip skip"), self._clip_skip),
             ("guidance_rescale", tr("Rescale"), self._rescale),
+            ("detail", tr("Second pass"), self._detail),
             ("vae", tr("VAE"), self._vae),
         ):
             field.setObjectName(name)
@@ -60,7 +67,13 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             form.addRow(label, field)
         self._vae_label = form.labelForField(self._vae)
         self.show_preset(None)
-        for field in (self._steps, self._guidance, self._clip_skip, self._rescale):
+        for field in (
+            self._steps,
+            self._guidance,
+            self._clip_skip,
+            self._rescale,
+            self._detail,
+        ):
             field.valueChanged.connect(lambda _: self.changed.emit())
         self._scheduler.currentIndexChanged.connect(lambda _: self.changed.emit())
         self._vae.currentIndexChanged.connect(lambda _: self._on_vae())
@@ -73,6 +86,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             self._scheduler.currentData(),
             _value(self._clip_skip),
             _value(self._rescale),
+            _value(self._detail),
             self._vae.currentData(),
         )
 
@@ -82,6 +96,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             (self._guidance, sampling.guidance),
             (self._clip_skip, sampling.clip_skip),
             (self._rescale, sampling.guidance_rescale),
+            (self._detail, sampling.detail),
         ):
             field.setValue(field.minimum() if value is None else value)
         name = identify(sampling.scheduler or "")
@@ -99,6 +114,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._guidance.setSpecialValueText(text(preset and preset.guidance))
         self._clip_skip.setSpecialValueText(text(preset and preset.clip_skip))
         self._rescale.setSpecialValueText(text(preset and preset.guidance_rescale))
+        self._detail.setSpecialValueText(text(preset and preset.detail))
         named = LABELS.get(identify(preset.scheduler) or "", preset.scheduler) if preset else ""
         self._scheduler.setItemText(0, text(named))
         self._preset = preset

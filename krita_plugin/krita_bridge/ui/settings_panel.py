@@ -8,6 +8,7 @@ from typing import Sequence
 from ..qt import Qt, QtWidgets, pyqtSignal
 from ..settings import Settings
 from ..text import tr
+from .files import show_painters_folders
 
 
 class SettingsPanel(QtWidgets.QFrame):  # type: ignore[misc]
@@ -38,7 +39,20 @@ class SettingsPanel(QtWidgets.QFrame):  # type: ignore[misc]
         self._skipped.setWordWrap(True)
         self._skipped.setTextFormat(Qt.TextFormat.PlainText)
         self._skipped.setVisible(False)
-        for widget in (self._on_canvas, self._in_docker, label, self._command, self._skipped):
+        folder = QtWidgets.QPushButton(tr("Folder of Presets, LoRAs, VAEs..."))
+        folder.setObjectName("painters_folders")
+        folder.setToolTip(
+            tr("Read when Krita connects to the bridge; presets when the bridge starts")
+        )
+        folder.clicked.connect(lambda _=False: show_painters_folders())
+        for widget in (
+            self._on_canvas,
+            self._in_docker,
+            label,
+            self._command,
+            folder,
+            self._skipped,
+        ):
             column.addWidget(widget)
         self._on_canvas.toggled.connect(lambda _: self._emit())
         self._in_docker.toggled.connect(lambda _: self._emit())

@@ -217,6 +217,7 @@ class PresetInfo:
     reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
     `vaes`: the names of the VAEs that fit the model. `depth_built_in`: the UNet has a channel for depth; the control that fills it
     has neither strength nor range. `map_only`: the kinds of control whose map it cannot work out from a picture.
+    `tags`: what prompts can name beside words, as it is written there.
     """
 
     name: str
@@ -233,6 +234,8 @@ class PresetInfo:
     vaes: Tuple[str, ...] = ()
     depth_built_in: bool = False
     map_only: Tuple[ControlKind, ...] = ()
+    detail: float = 0.0
+    tags: Tuple[str, ...] = ()
 
 
 # ---- client to bridge

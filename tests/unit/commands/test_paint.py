@@ -110,6 +110,21 @@ def test_the_layer_is_transparent_elsewhere_and_previews_are_kept(
     assert sorted(path.name for path in previews.iterdir()) == ["step-001.png", "step-002.png"]
 
 
+def test_what_the_preset_says_can_be_said_otherwise(
+    bridge: ScriptedBridge, paint: Callable[..., int], tmp_path: Path
+) -> None:
+    said = {"--detail": 0.3, "--template": "{prompt} in oil", "--clip-skip": 2, "--vae": "warm"}
+    assert (
+        paint(*(word for pair in said.items() for word in pair), "--out", tmp_path / "a.png") == 0
+    )
+    request = bridge.wait_for(messages.Submit)[-1].request
+    assert (request.detail, request.template) == (0.3, "{prompt} in oil")
+    assert (request.clip_skip, request.vae) == (2, "warm")
+    assert paint("--template", "in oil", "--out", tmp_path / "b.png") == 2, (
+        "no place for the prompt"
+    )
+
+
 def test_a_new_picture_has_the_size_that_was_asked_for(
     bridge: ScriptedBridge, paint: Callable[..., int], tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_result_can_be_painted_again_from_its_file(
     words += ["--steps", 7, "--guidance", 2.5, "--scheduler", "lcm", "--strength", 0.35]
     words += ["--clip-skip", 2, "--guidance-rescale", 0.7, "--mode", "variation"]
     words += ["--blend", "exact", "--no-match-colors", "--vae", "mine/Warm"]
+    words += ["--detail", 0.25]
     assert paint(tmp_path, "--image", image, *words, "--out", out) == 0
     first = last_request(bridge)
     assert paint(tmp_path, "--image", image, "--settings-from", out, "--out", out) == 0

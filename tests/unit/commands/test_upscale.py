@@ -21,6 +21,7 @@ from krita_plugin.krita_bridge.wire.reference import Reference, reference_tensor
 from tests.scripted_bridge import PRESET, ScriptedBridge, result_bounds
 
 HEIGHT, WIDTH = 90, 120
+SAMPLED = ("--clip-skip", 2, "--guidance-rescale", 0.5, "--vae", "warm")
 
 
 def enlarged(submit: messages.Submit, frame: frames.Frame | None) -> bytes:
@@ -78,12 +79,19 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_job_makes_a_small_picture(
     factor: float, bridge: ScriptedBridge, run: Callable[..., int], picture: Path, tmp_path: Path
 ) -> None:
-    assert run("--factor", factor, "--prompt", "a boat", "--seed", 5, "--vae", "warm") == 0
+    assert run("--factor", factor, "--prompt", "a boat", "--seed", 5, *SAMPLED) == 0
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), whole(picture, factor))
     (submit,) = bridge.wait_for(messages.Submit)
     assert submit.bounds == Bounds(0, 0, WIDTH, HEIGHT)
     assert submit.request == messages.PaintRequest(
-        "a boat", strength=0.3, seed=5, upscale=factor, mode=None, vae="warm"
+        "a boat",
+        strength=0.3,
+        seed=5,
+        upscale=factor,
+        mode=None,
+        clip_skip=2,
+        guidance_rescale=0.5,
+        vae="warm",
     )
     assert len(bridge.wait_for(messages.Acknowledge)) == 1
 

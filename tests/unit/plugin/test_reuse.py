@@ -119,14 +119,16 @@ def test_a_text_that_knows_of_none_leaves_controls_and_references_as_they_are() 
 
 
 def test_only_what_the_preset_does_not_say_is_set() -> None:
-    facts = replace(FACTS, steps=9, guidance=1.0, scheduler="ddim", clip_skip=2)
+    facts = replace(FACTS, steps=9, guidance=1.0, scheduler="ddim", clip_skip=2, detail=0.3)
     form, left_out = reuse(recipe_of(facts), (OWN,), Form())
-    assert (form.sampling, left_out) == (Sampling(9, 1.0, "ddim", 2), [])
+    assert (form.sampling, left_out) == (Sampling(9, 1.0, "ddim", 2, detail=0.3), [])
+    draft, _ = reuse(recipe_of(replace(facts, detail=0.0, draft=True)), (OWN,), form)
+    assert draft.sampling == form.sampling, "a draft has no second pass, and asks for none"
     again, _ = reuse(recipe_of(FACTS), (OWN,), form)
     assert again.sampling == AS_PRESET
     # Nobody knows what the preset said that is not here.
     form, _ = reuse(recipe_of(FACTS), (), Form())
-    assert form.sampling == Sampling(20, 7.0, "euler_a", 1, 0.0)
+    assert form.sampling == Sampling(20, 7.0, "euler_a", 1, 0.0, 0.0)
 
 
 def test_another_vae_comes_back_where_it_is_there() -> None:

@@ -11,7 +11,7 @@ from krita_plugin.krita_bridge.wire.messages import MessageError, PaintRequest, 
 def test_it_goes_into_the_request_and_leaves_the_rest_to_the_preset() -> None:
     request = PaintRequest("a boat", strength=0.5, seed=7)
     assert AS_PRESET.fill_in(request) == request
-    filled = Sampling(28, 6.5, "ddim", 2, 0.7, "warm").fill_in(request)
+    filled = Sampling(28, 6.5, "ddim", 2, 0.7, 0.2, "warm").fill_in(request)
     assert filled == PaintRequest(
         "a boat",
         strength=0.5,
@@ -21,6 +21,7 @@ def test_it_goes_into_the_request_and_leaves_the_rest_to_the_preset() -> None:
         scheduler="ddim",
         clip_skip=2,
         guidance_rescale=0.7,
+        detail=0.2,
         vae="warm",
     )
     with pytest.raises(MessageError, match="steps"):
@@ -32,7 +33,7 @@ def test_it_counts_what_is_not_the_presets() -> None:
     assert Sampling(guidance=0.0, clip_skip=1).count == 2
 
 
-@pytest.mark.parametrize("sampling", [AS_PRESET, Sampling(1, 0.0, "lcm", 12, 1.0, "warm")])
+@pytest.mark.parametrize("sampling", [AS_PRESET, Sampling(1, 0.0, "lcm", 12, 1.0, 0.0, "warm")])
 def test_it_comes_back(sampling: Sampling) -> None:
     assert read_sampling(to_fields(sampling)) == sampling
 

@@ -185,10 +185,20 @@ def test_a_preset_that_cannot_be_used_is_left_out_and_told_why(tmp_path: Path) -
     assert "long.toml" in sentence and "150" in sentence
 
 
-def test_vaes_that_come_later_are_offered_too(tmp_path: Path) -> None:
+def test_files_that_come_later_are_offered_too(tmp_path: Path) -> None:
     offer = app.offer(tmp_path / "presets", tmp_path)
-    assert offer.vaes()["embedded"] == ()
-    (tmp_path / "vaes").mkdir()
-    shutil.copy(EMBEDDED_VAE, tmp_path / "vaes" / "soft.safetensors")
-    assert offer.vaes()["embedded"] == ("soft",)
-    assert offer.vaes()["sd15"] == ()
+    presets = {info.name: info for info in offer.presets}
+    own = ("<lora:few_steps>", "<lora:woodcut>", "<sunset-glow>")
+    before = offer.with_files(presets["embedded"])
+    assert (before.vaes, before.tags) == ((), own)
+    for folder, name in (("vaes", "soft"), ("loras", "my/Ink"), ("hypernetworks", "net")):
+        path = tmp_path / folder / f"{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        shutil.copy(EMBEDDED_VAE, path)
+    (tmp_path / "loras" / "pickled.pt").write_bytes(b"\x80\x02}q\x00.")
+    after = offer.with_files(presets["embedded"])
+    assert after.vaes == ("soft",)
+    lora, more = own[:2], own[2:]
+    assert after.tags == (lora[0], "<lora:my/Ink>", lora[1], "<hypernet:net>", *more)
+    other = offer.with_files(presets["sd15"])
+    assert (other.vaes, other.tags) == ((), ("<lora:my/Ink>", "<hypernet:net>"))

@@ -1,0 +1,8 @@
+"""The folders of the bridge's home that painters put files into: the bridge reads them, the docker shows the way to them."""
+
+from __future__ import annotations
+
+LORAS, EMBEDDINGS, HYPERNETWORKS, VAES = "loras", "embeddings", "hypernetworks", "vaes"
+PRESETS = "presets"
+
+PAINTERS_OWN = (PRESETS, LORAS, EMBEDDINGS, HYPERNETWORKS, VAES)
