@@ -82,8 +82,8 @@ class Engine:
         """
         found = self._preset(preset)
         held = self._model(found.model, on_progress)
-        held.controls.prepare(controls, found, on_progress)
         with _memory_errors():
+            held.controls.prepare(controls, found, on_progress)
             held.references.prepare(references, found, on_progress)
 
     def paint(self, job: Job, *, on_step: OnStep, is_cancelled: IsCancelled) -> Painting:

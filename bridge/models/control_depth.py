@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
 from transformers import AutoModelForDepthEstimation
 
 from bridge.models import folder
 from bridge.models.control import OnProgress
-from bridge.models.estimator import load_estimator
+from bridge.models.estimator import Estimator, load_estimator
 from bridge.models.hashing import HashCache
 from bridge.presets import PartFolder
 
@@ -26,16 +24,8 @@ FLAT_DEPTH = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class DepthEstimator:
-    """As an `Estimator`."""
-
-    processor: Any
-    model: Any
-    sha256: str
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        return (self.model,)
+class DepthEstimator(Estimator):
+    """Tells what is near from what is far."""
 
     @torch.no_grad()
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -64,4 +54,4 @@ def load_depth_estimator(
 ) -> DepthEstimator:
     """Raises BridgeError as loading a model does."""
     auto = AutoModelForDepthEstimation
-    return DepthEstimator(*load_estimator(source, folder.DEPTH, auto, device, hashes, on_progress))
+    return load_estimator(DepthEstimator, source, folder.DEPTH, auto, device, hashes, on_progress)

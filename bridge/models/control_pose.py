@@ -66,7 +66,7 @@ class PoseEstimator:
 
     def _boxes(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Of each person: left, top, right and bottom, px, within the picture."""
-        processor, model, _ = self.persons
+        processor, model = self.persons.processor, self.persons.model
         given = processor(images=picture, return_tensors="pt").pixel_values
         height, width = picture.shape[:2]
         (found,) = processor.post_process_object_detection(
@@ -77,7 +77,7 @@ class PoseEstimator:
 
     def _joints(self, picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.float32]:
         """`JOINTS` x 3 of the person in the box."""
-        processor, model, _ = self.joints
+        processor, model = self.joints.processor, self.joints.model
         across, down = processor.size["width"], processor.size["height"]
         corner, extent = seen(box, across, down)
         (x, y), (right, lower) = corner, extent / (across - 1, down - 1)
@@ -132,7 +132,7 @@ def load_pose_estimator(
     """Raises BridgeError as loading a model does, and BAD_INPUT for one that knows no persons, or other joints than COCO's."""
 
     def load(part: PartFolder, name: str, network: object) -> Estimator:
-        return load_estimator(part, name, network, device, hashes, on_progress)
+        return load_estimator(Estimator, part, name, network, device, hashes, on_progress)
 
     persons = load(source.person_detector, folder.PERSONS, AutoModelForObjectDetection)
     if not _person_labels(persons.model.config):

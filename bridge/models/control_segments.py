@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
 from transformers import AutoModelForSemanticSegmentation
 
 from bridge.errors import BridgeError, Code
 from bridge.models import folder
 from bridge.models.control import OnProgress
-from bridge.models.estimator import load_estimator
+from bridge.models.estimator import Estimator, load_estimator
 from bridge.models.hashing import HashCache
 from bridge.presets import PartFolder
 
@@ -24,24 +22,23 @@ CLASSES = 150
 
 
 @dataclass(frozen=True, eq=False)
-class Segmenter:
-    """As an `Estimator`; tells ADE20K's classes apart."""
-
-    processor: Any
-    model: Any
-    sha256: str
-
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        return (self.model,)
+class Segmenter(Estimator):
+    """Tells ADE20K's classes apart."""
 
     @torch.no_grad()
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """H x W x 3 uint8 sRGB to H x W uint8: the number of the likeliest class, below `CLASSES`."""
         given = self.processor(images=picture, return_tensors="pt").pixel_values
-        likely = self.model(given.to(self.model.device)).logits.float().cpu()
-        likely = F.interpolate(likely, picture.shape[:2], mode="bilinear", align_corners=False)
-        return likely[0].argmax(dim=0).to(torch.uint8).numpy()
+        logits = self.model(given.to(self.model.device)).logits.float().cpu()
+        size = picture.shape[:2]
+        likeliest, best = torch.zeros(size, dtype=torch.uint8), torch.full(size, -torch.inf)
+        # One after the other: all of them in the picture's size would be 600 MB for a megapixel.
+        for number in range(CLASSES):
+            of_one = logits[:, number : number + 1]
+            here = F.interpolate(of_one, size, mode="bilinear", align_corners=False)[0, 0]
+            likeliest[here > best] = number
+            best = torch.maximum(best, here)
+        return likeliest.numpy()
 
 
 def load_segmenter(
@@ -49,11 +46,11 @@ def load_segmenter(
 ) -> Segmenter:
     """Raises BridgeError as loading a model does, and BAD_INPUT for one of other classes than ADE20K's."""
     auto = AutoModelForSemanticSegmentation
-    read = load_estimator(source, folder.SEGMENTER, auto, device, hashes, on_progress)
-    if read.model.config.num_labels != CLASSES:
+    found = load_estimator(Segmenter, source, folder.SEGMENTER, auto, device, hashes, on_progress)
+    if found.model.config.num_labels != CLASSES:
         raise BridgeError(
             Code.BAD_INPUT,
-            f"The segmenter {source.label} knows {read.model.config.num_labels} classes, not the {CLASSES} of ADE20K.",
+            f"The segmenter {source.label} knows {found.model.config.num_labels} classes, not the {CLASSES} of ADE20K.",
             "Name one for ADE20K under [segmenter] in the preset.",
         )
-    return Segmenter(*read)
+    return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from transformers import AutoImageProcessor
 
 from bridge.models import folder, hub, weights
@@ -16,7 +18,8 @@ from bridge.presets import PartFolder
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
-class Estimator(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Estimator:
     """`model` is in float32: it is small, and the batch norm of some overflows in half precision. `processor` makes
     its input of a picture H x W x 3 uint8, with PIL and numpy: with torchvision it could come out another."""
 
@@ -24,15 +27,23 @@ class Estimator(NamedTuple):
     model: Any
     sha256: str
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.model,)
+
+
+_Estimator = TypeVar("_Estimator", bound=Estimator)
+
 
 def load_estimator(
+    made: type[_Estimator],
     source: PartFolder,
     name: str,
     network: Any,
     device: torch.device,
     hashes: HashCache,
     on_progress: OnProgress,
-) -> Estimator:
+) -> _Estimator:
     """The one at `source`, fetched where it is on the hub. `name` says of what kind it is to be (`folder.DEPTH`, for one);
     `network` is the class, or the Auto class, of `transformers` that reads such.
 
@@ -66,4 +77,4 @@ def load_estimator(
     files = [root / "config.json", preprocessor, *part.weights]
     base = root if preprocessor.is_relative_to(root) else root.parent
     sha256 = folder_sha256(base, files, hashes, lambda _: None)
-    return Estimator(processor, finished(model, root, device, torch.float32), sha256)
+    return made(processor, finished(model, root, device, torch.float32), sha256)

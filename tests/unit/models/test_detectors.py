@@ -70,6 +70,11 @@ def test_a_segmenter_sees_any_picture(layout: str, tmp_path: Path) -> None:
     assert found.shape == (HEIGHT, WIDTH) and found.dtype == np.uint8
     assert found.max() < CLASSES and len(np.unique(found)) > 1
     assert np.array_equal(classes(picture()), found)
+    given = classes.processor(images=picture(), return_tensors="pt").pixel_values
+    with torch.no_grad():
+        output = classes.model(given)
+    (expected,) = classes.processor.post_process_semantic_segmentation(output, [(HEIGHT, WIDTH)])
+    assert np.array_equal(found, expected.numpy())
 
 
 @pytest.mark.parametrize(("experts", "version"), [(1, 1), (3, 2)])
@@ -143,7 +148,7 @@ class Looks:
 def test_joints_lie_where_they_are_seen(parts: Path) -> None:
     """A bright spot comes back to its own place, from every box round it."""
     pose = pose_estimator(parts / "pose", parts / "persons")
-    looking = replace(pose, joints=pose.joints._replace(model=Looks()))
+    looking = replace(pose, joints=replace(pose.joints, model=Looks()))
     x, y = 38, 71
     dark = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     dark[y - 1 : y + 2, x - 1 : x + 2] = 255
