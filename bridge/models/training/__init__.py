@@ -9,7 +9,8 @@ Trainings: ``denoiser``; on ``loop``: ``decoder`` (the VAE's and the preview's),
 estimator); on top of the finished model, with ``finetune``: ``controlnet``, ``few_steps``, ``style``
 (a LoRA), ``word`` (a textual inversion). Then ``export``.
 
-Measuring: ``judge`` and ``outlines`` look at pixels; ``obey``, ``number_and_time``, ``edits``,
+Measuring: ``judge``, ``outlines`` and ``recogniser`` (trained on ``examples``, how often it errs:
+``calibration``) look at pixels; ``obey``, ``number_and_time``, ``edits``,
 ``fidelity`` and ``variants`` ask; ``results`` says how sure the answer is; ``evaluate`` and ``card``
 write it down.
 

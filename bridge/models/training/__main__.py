@@ -1,6 +1,7 @@
 """``python -m bridge.models.training``: the steps that make the embedded model.
 
 ``all`` does the whole; each step goes on from its last checkpoint, so it can be stopped any time.
+``judge`` trains the judge of things anew, which ships and is no part of the model.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bridge.models.training.export import EMBEDDED, export
 from bridge.models.training.few_steps import train_few_steps
 from bridge.models.training.finetune import TuneRun
 from bridge.models.training.loop import PartRun
+from bridge.models.training.recogniser import EXAMPLES, train_recogniser
 from bridge.models.training.style import train_style
 from bridge.models.training.word import train_word
 
@@ -33,7 +35,7 @@ BUILT_UPON: dict[str, tuple[Callable[[TuneRun], None], int]] = {
 }
 """What is trained on the exported model, and how many images it sees unless told."""
 
-STEPS = ("decoder", "depth", "denoiser", "export", *BUILT_UPON, "evaluate", "card", "all")
+STEPS = ("decoder", "depth", "denoiser", "export", *BUILT_UPON, "evaluate", "card", "judge", "all")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = _parser().parse_args()
     torch.set_num_threads(1)
-    steps = STEPS[:-1] if args.step == "all" else (args.step,)
+    steps = STEPS[:-2] if args.step == "all" else (args.step,)
     if "decoder" in steps:
         train_decoder(PartRun(args.cache, args.crops, args.seed))
     if "depth" in steps:
@@ -88,6 +90,8 @@ def main() -> None:
             tune(TuneRun(args.cache, args.tune or images, args.out, args.seed))
     if args.step == "all":
         export(args.cache, args.out, args.seed, args.note)
+    if "judge" in steps:
+        train_recogniser(PartRun(args.cache, EXAMPLES, args.seed))
     if "evaluate" in steps:
         results = evaluate(args.out, args.samples)
         for rate in results.rates:

@@ -52,8 +52,9 @@ often a training was stopped and started again, so a new run gives other weights
 
 ## What was measured
 
-Seeds and scenes were never trained on. The judges (`judge.py` and `outlines.py` in
-`bridge/models/training/`) measure colours and outlines in the pixels and know nothing of the model. {steps} steps, guidance {guidance:g}.
+Seeds and scenes were never trained on. The judges in `bridge/models/training/` know nothing of the model: `judge.py` measures colours in
+the pixels, `recogniser.py` names things, having learned from the painter's drawings alone, and `outlines.py` does so by overlap and strictly.
+How often the judges themselves err is among the rates. {steps} steps, guidance {guidance:g}.
 
 | measure | passed | rate | 95 % interval |
 |---|---|---|---|

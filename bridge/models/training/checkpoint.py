@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from bridge.models.training.schedule import Average
 
+Counts = dict[str, float]
+"""What is counted on the way: images, steps, seconds, passes, data_version."""
+
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -47,7 +50,7 @@ class Checkpoint:
                 if key in state:
                     yield f"optimiser.{i}.{key}", state[key]
 
-    def save(self, path: Path, counts: dict[str, float]) -> None:
+    def save(self, path: Path, counts: Counts) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         tensors = {name: tensor.contiguous() for name, tensor in self._tensors()}
@@ -55,7 +58,7 @@ class Checkpoint:
         partial.replace(path)
 
     @torch.no_grad()
-    def load(self, path: Path) -> dict[str, float]:
+    def load(self, path: Path) -> Counts:
         """Restores everything in place. The optimiser must hold the modules' parameters in order."""
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
@@ -69,5 +72,14 @@ class Checkpoint:
             for name, tensor in self._tensors():
                 if not name.startswith("optimiser."):
                     tensor.copy_(file.get_tensor(name))
-            counts: dict[str, float] = json.loads(file.metadata()["counts"])
+            counts: Counts = json.loads(file.metadata()["counts"])
             return counts
+
+
+def restore_average(modules: dict[str, nn.Module], path: Path) -> Counts:
+    """Loads the averaged weights of a checkpoint into the modules."""
+    parameters = [p for m in modules.values() for p in m.parameters()]
+    average = Average(modules.values(), 0.0)
+    counts = Checkpoint(modules, average, torch.optim.AdamW(parameters)).load(path)
+    average.swap()
+    return counts

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bridge.engine.pipeline import Engine
 from bridge.engine.types import Job, Painting, Snapshot
-from bridge.models.training import judge
+from bridge.models.training import judge, recogniser
 from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
@@ -47,11 +47,14 @@ def _asked(count: int, mask: NDArray[np.bool_]) -> list[tuple[Painted, str, str]
 
 
 def inpainting(pipe: Net, count: int, how: Sampling) -> list[Rate]:
-    """A selection of half the sides in a held-out painting; "a red boat" makes >= 10 % of it red."""
+    """A selection of half the sides in a held-out painting; "a red boat" makes >= 10 % of it red, and the
+    judge of things, who sees nothing but the selection, calls it a boat."""
     mask = np.zeros((how.height, how.width), dtype=bool)
-    mask[how.height // 4 : -how.height // 4, how.width // 4 : -how.width // 4] = True
+    inside = (slice(how.height // 4, -how.height // 4), slice(how.width // 4, -how.width // 4))
+    mask[inside] = True
     asked = _asked(count, mask)
-    hits = []
+    coloured: list[bool] = []
+    told: list[bool] = []
     for i in tqdm(range(0, count, BATCH), leave=False):
         some = asked[i : i + BATCH]
         images = generate(
@@ -62,11 +65,15 @@ def inpainting(pipe: Net, count: int, how: Sampling) -> list[Rate]:
             np.stack([painting.image for painting, _, _ in some]),
             np.stack([mask] * len(some)),
         )
-        hits += [
-            judge.share(image, colour, mask) >= 0.1
-            for image, (_, colour, _) in zip(images, some, strict=True)
-        ]
-    return [rate(f"inpainting: colour of the asked thing in the selection, {how.width} px", hits)]
+        names = recogniser.shipped().names([image[inside] for image in images])
+        for image, name, (_, colour, thing) in zip(images, names, some, strict=True):
+            coloured.append(judge.share(image, colour, mask) >= 0.1)
+            told.append(coloured[-1] and name == thing)
+    at = f"in the selection, {how.width} px"
+    return [
+        rate(f"inpainting: colour of the asked thing {at}", coloured),
+        rate(f"inpainting: colour and thing as asked {at}", told),
+    ]
 
 
 def bridge_engine(folder: Path) -> Engine:

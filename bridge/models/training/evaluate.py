@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bridge.models.training import edits, fidelity, hearing, number_and_time, obey, variants
+from bridge.models.training import (
+    edits,
+    fidelity,
+    hearing,
+    number_and_time,
+    obey,
+    recogniser,
+    variants,
+)
+from bridge.models.training.calibration import calibration
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
 from bridge.models.training.painter import paint
@@ -81,6 +90,7 @@ def evaluate(folder: Path, count: int) -> Results:
         *obey.shapes(pipe, few, large),
         *edits.inpainting(pipe, few, large),
         *edits.sizes(folder, count),
+        *calibration(recogniser.shipped(), count),
     ]
     figures = [
         *hearing.hearing(pipe, 3 * count),

@@ -22,7 +22,7 @@ from bridge.models.training import (
     style,
     word,
 )
-from bridge.models.training.checkpoint import Checkpoint
+from bridge.models.training.checkpoint import Counts, restore_average
 from bridge.models.training.finetune import add_lora, write_lora
 from bridge.models.training.networks import (
     TEXT_WIDTH,
@@ -31,7 +31,6 @@ from bridge.models.training.networks import (
     build_unet,
     build_vae,
 )
-from bridge.models.training.schedule import Average
 from bridge.models.training.tokens import load_tokenizer, write_tokenizer
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "embedded"
@@ -50,24 +49,13 @@ _INDEX = {
     "vae": ["diffusers", "AutoencoderTiny"],
 }
 
-Counts = dict[str, float]
-
-
-def _restore(modules: dict[str, nn.Module], path: Path) -> Counts:
-    """Loads the averaged weights of a checkpoint into the modules."""
-    parameters = [p for m in modules.values() for p in m.parameters()]
-    average = Average(modules.values(), 0.0)
-    counts = Checkpoint(modules, average, torch.optim.AdamW(parameters)).load(path)
-    average.swap()
-    return counts
-
 
 def _denoiser(state: Path, folder: Path) -> Counts:
     write_tokenizer(folder / "tokenizer")
     tokenizer = load_tokenizer(folder / "tokenizer")
     text = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     unet = build_unet()
-    counts = _restore({"unet": unet, "text_encoder": text}, state)
+    counts = restore_average({"unet": unet, "text_encoder": text}, state)
     unet.half().save_pretrained(folder / "unet")
     text.half().save_pretrained(folder / "text_encoder")
     build_scheduler().save_pretrained(folder / "scheduler")
@@ -77,21 +65,21 @@ def _denoiser(state: Path, folder: Path) -> Counts:
 
 def _decoder(state: Path, folder: Path) -> Counts:
     vae = build_vae()
-    counts = _restore({"decoder": vae.decoder}, state)
+    counts = restore_average({"decoder": vae.decoder}, state)
     vae.half().save_pretrained(folder / "vae")
     return counts
 
 
 def _preview(state: Path, folder: Path) -> Counts:
     tiny = decoder.build_preview_decoder()
-    counts = _restore({"decoder": tiny.decoder}, state)
+    counts = restore_average({"decoder": tiny.decoder}, state)
     tiny.half().save_pretrained(folder / "preview_decoder")
     return counts
 
 
 def _depth(state: Path, folder: Path) -> Counts:
     estimator = depth.build_depth_estimator()
-    counts = _restore({"depth": estimator}, state)
+    counts = restore_average({"depth": estimator}, state)
     estimator.half().save_pretrained(folder / "depth_estimator")
     depth.build_processor().save_pretrained(folder / "depth_estimator")
     return counts
@@ -99,7 +87,7 @@ def _depth(state: Path, folder: Path) -> Counts:
 
 def _controlnet(state: Path, folder: Path) -> Counts:
     net = controlnet.build_controlnet(build_unet())
-    counts = _restore({"controlnet": net}, state)
+    counts = restore_average({"controlnet": net}, state)
     net.half().save_pretrained(folder / "controlnet_depth")
     return counts
 
@@ -107,7 +95,7 @@ def _controlnet(state: Path, folder: Path) -> Counts:
 def _lora(rank: int, name: str) -> Callable[[Path, Path], Counts]:
     def write(state: Path, folder: Path) -> Counts:
         unet = build_unet().requires_grad_(False)
-        counts = _restore({"lora": add_lora(unet, rank)}, state)
+        counts = restore_average({"lora": add_lora(unet, rank)}, state)
         write_lora(unet, folder / "loras" / f"{name}.safetensors")
         return counts
 
@@ -116,7 +104,7 @@ def _lora(rank: int, name: str) -> Callable[[Path, Path], Counts]:
 
 def _word(state: Path, folder: Path) -> Counts:
     vector = nn.Parameter(torch.empty(TEXT_WIDTH))
-    counts = _restore({"word": nn.ParameterList([vector])}, state)
+    counts = restore_average({"word": nn.ParameterList([vector])}, state)
     word.write_word(vector, folder / "embeddings" / "sunset-glow.safetensors")
     return counts
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from bridge.models.training import judge, outlines
+from bridge.models.training import judge, outlines, recogniser
 from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
@@ -51,34 +51,38 @@ def shapes(pipe: Net, count: int, how: Sampling) -> list[Rate]:
     rng = np.random.default_rng(HELD_OUT)
     asked = [(*_two_colours(rng), str(rng.choice(SHAPES))) for _ in range(count)]
     prompts = [f"{named(c, shape)} on {named(b, 'background')}" for c, b, shape in asked]
-    thing, ground, form = [], [], []
+    thing, ground, form, overlap = [], [], [], []
     for (c, b, shape), image in zip(asked, generated(pipe, prompts, how), strict=True):
         thing.append(judge.object_colour(image) == c)
         ground.append(judge.background_colour(image) == b)
-        form.append(judge.shape_of(image) == shape)
+        form.append(recogniser.shipped().thing_of(image) == shape)
+        overlap.append(judge.shape_of(image) == shape)
     at = f", {how.width} px"
     return [
         rate("shape on a background: colour of the shape" + at, thing),
         rate("shape on a background: colour of the background" + at, ground),
         rate("shape on a background: circle, square, triangle or star as asked" + at, form),
+        rate("shape on a background: the same by overlap, strict" + at, overlap),
     ]
 
 
 def things(pipe: Net, count: int, how: Sampling) -> list[Rate]:
-    """ "a red boat on a grey background": its colour, and its outline among fourteen things."""
+    """ "a red boat on a grey background": its colour, and which of fourteen things it is."""
     rng = np.random.default_rng(HELD_OUT + 1)
     asked = []
     for i in range(count):
         colour, backdrop = colour_on_backdrop(rng)
         asked.append((colour, THINGS[i % len(THINGS)], backdrop))
     prompts = [f"{named(c, thing)} on {named(b, 'background')}" for c, thing, b in asked]
-    coloured, outlined = [], []
+    coloured, told, overlap = [], [], []
     for (c, thing, _), image in zip(asked, generated(pipe, prompts, how), strict=True):
         coloured.append(judge.share(image, c, judge.foreground(image)) >= 0.25)
-        outlined.append(outlines.thing_of(image) == thing)
+        told.append(recogniser.shipped().thing_of(image) == thing)
+        overlap.append(outlines.thing_of(image) == thing)
     return [
         rate("thing on a background: a quarter of it or more has its colour", coloured),
-        rate("thing on a background: its outline, among 14", outlined),
+        rate("thing on a background: the thing asked for, among 14", told),
+        rate("thing on a background: the same by overlap, strict", overlap),
     ]
 
 
@@ -107,7 +111,7 @@ def pairs(pipe: Net, count: int, how: Sampling) -> list[Rate]:
             sides.append([colour for colour, _ in seen] == colours)
     return [
         rate("two things: both colours, one on each side of the picture", both),
-        rate("two things: each its own colour and outline", bound),
+        rate("two things: each its own colour and shape", bound),
         rate("two things: left and right as asked", sides),
     ]
 
@@ -123,9 +127,7 @@ def _halves(image: Image) -> list[tuple[str | None, str | None]]:
         if part.mean() < 0.01:
             seen.append((None, None))
             continue
-        scores = outlines.likeness(judge.without_specks(part))
-        shape = max(SHAPES, key=lambda name: scores[name])
-        seen.append((judge.majority(image, part), shape))
+        seen.append((judge.majority(image, part), recogniser.shipped().thing_of(image, part)))
     return seen
 
 
