@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from transformers import AutoModelForSemanticSegmentation
 
@@ -29,16 +29,16 @@ class Segmenter(Estimator):
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """H x W x 3 uint8 sRGB to H x W uint8: the number of the likeliest class, below `CLASSES`."""
         given = self.processor(images=picture, return_tensors="pt").pixel_values
-        logits = self.model(given.to(self.model.device)).logits.float().cpu()
-        size = picture.shape[:2]
-        likeliest, best = torch.zeros(size, dtype=torch.uint8), torch.full(size, -torch.inf)
+        logits = self.model(given.to(self.model.device)).logits[0].float().cpu().numpy()
+        height, width = picture.shape[:2]
+        likeliest = np.zeros((height, width), np.uint8)
+        best = np.full((height, width), -np.inf, np.float32)
         # One after the other: all of them in the picture's size would be 600 MB for a megapixel.
-        for number in range(CLASSES):
-            of_one = logits[:, number : number + 1]
-            here = F.interpolate(of_one, size, mode="bilinear", align_corners=False)[0, 0]
+        for number, logit in enumerate(logits):
+            here = cv2.resize(logit, (width, height), interpolation=cv2.INTER_LINEAR)
             likeliest[here > best] = number
-            best = torch.maximum(best, here)
-        return likeliest.numpy()
+            np.maximum(best, here, out=best)
+        return likeliest
 
 
 def load_segmenter(
