@@ -15,7 +15,7 @@ from .wire.limits import MAX_REFERENCE_SIDE
 
 _ARGB32 = QtGui.QImage.Format.Format_ARGB32
 _MOST_MEGABYTES = 1024
-"""Qt 6 refuses pictures of more than 256 MB unless told otherwise."""
+"""Of a picture in memory. Qt 6 refuses more than 256 unless told otherwise; Qt 5 would take whatever a file says, and Krita with it."""
 
 _WANTED = ("png", "jpg", "jpeg", "webp")
 
@@ -103,6 +103,15 @@ def _decoded(path: Path) -> Pixels:
     reader.setDecideFormatFromContent(True)
     size = reader.size()
     if size.isValid():
+        if size.width() * size.height() * 4 > _MOST_MEGABYTES << 20:
+            raise CannotCapture(
+                tr(
+                    "{0} is too large ({1} x {2} px): choose a smaller picture.",
+                    path.name,
+                    size.width(),
+                    size.height(),
+                )
+            )
         small = fitting(Extent(size.width(), size.height()))
         reader.setScaledSize(QtCore.QSize(small.width, small.height))
     image = reader.read()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -405,6 +407,10 @@ def test_large_pictures_become_small_and_odd_ones_a_sentence(studio: Studio) -> 
     exif[0x0112] = 6  # lies on its side: to be turned clockwise
     Image.new("RGB", (2000, 1000), (200, 100, 50)).save(turned, quality=95, exif=exif)
     broken.write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    bomb = krita.home.path / "bomb.png"  # 4.8 GB, says its header
+    header = b"IHDR" + struct.pack(">IIBBBBB", 40_000, 30_000, 8, 6, 0, 0, 0)
+    chunks = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks + struct.pack(">I", 0) + b"IDAT5\xaf\x06\x1e")
     of_layer = "told(run(shrunk(Bounds(0, 0, 3000, 2000), lambda: True, halves, 1 << 20)))"
     shape, first, last = krita.evaluate(_PICTURES + of_layer)
     assert (shape, first, last) == ([683, 1024, 4], [1, 2, 3, 255], [7, 8, 9, 255])
@@ -417,4 +423,5 @@ def test_large_pictures_become_small_and_odd_ones_a_sentence(studio: Studio) -> 
     assert shape == [1024, 512, 4] and first[3] == 255
     assert np.abs(np.subtract(first[:3], (50, 100, 200))).max() <= 4
     assert read(broken).startswith("broken.png cannot be read")
+    assert read(bomb).startswith("bomb.png is too large (40000 x 30000 px)")
     assert "is not there" in read(krita.home.path / "none.png")
