@@ -50,7 +50,9 @@ def load_estimator(
     Raises BridgeError as loading a model does.
     """
     kind = name.replace("_", " ")
-    on_progress(0.0, f"Loading the {kind} {source.label}.")
+    # A model's own lies in a folder that is called as what it is.
+    called = "" if source.label == name else f" {source.label}"
+    on_progress(0.0, f"Loading the {kind}{called}.")
     root = hub.find_part(source, name, on_progress)
     part = folder.inspect_part(root, name, source.variant)
     preprocessor = root / folder.PREPROCESSOR
