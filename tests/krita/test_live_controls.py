@@ -8,7 +8,7 @@ from tests.krita.conftest import Studio
 from tests.krita.harness import Live
 from tests.krita.harness.controlled import NAME as CONTROLLED
 from tests.krita.harness.docker import PATIENCE
-from tests.krita.harness.live import HEIGHT, WIDTH
+from tests.krita.harness.live import HEIGHT, PROMPT, WIDTH
 from tests.krita.test_painting_controls import Rows, controls, references
 
 __all__ = ["controls", "references"]
@@ -55,4 +55,15 @@ def test_a_control_layer_and_a_reference_are_heard_live(
     document.set_layer_pixels("Style", sketch(150, width=12))
     studio.krita.wait_until(
         lambda: live.picture().facts["references"][0]["sha256"] != reference["sha256"], PATIENCE
+    )
+
+    studio.krita.shortcut("alt+Return", "krita_bridge_keep")
+    kept = live.docker.wait_for_result(document, PROMPT)
+    live.switch(False)
+    controls.remove_all()
+    references.remove_all()
+    document.activate_layer(kept.name)
+    live.docker.ask("docker.findChild(QtWidgets.QPushButton, 'settings_of_layer').click()")
+    studio.krita.wait_until(
+        lambda: (controls.layers(), references.layers()) == (["Sketch"], ["Style"]), PATIENCE
     )

@@ -42,7 +42,7 @@ def aim(
         if chosen.control.brings_picture
     }
     references = [_source(sources, chosen) for chosen in form.references]
-    return Wanted(document.key, plan, request, controls, references)
+    return Wanted(document.key, plan, request, controls, references, form)
 
 
 def _source(sources: DocumentSources, chosen: ChosenReference) -> ReferenceSource:

@@ -13,6 +13,7 @@ from typing import Callable, Deque, Dict, Generator, Mapping, Optional, Protocol
 
 from ..capture import Pixels, Plan
 from ..link import Pixels as Strips
+from ..notes import Form
 from ..wire.messages import (
     IMAGE,
     MASK,
@@ -54,7 +55,7 @@ class Wanted:
     """What shall be painted now: `key` names the document that `plan` is about.
 
     `controls`: the layers of the request's controls that bring a picture, and what names each, by the names of their tensors.
-    `references`: where the pictures of the request's references come from.
+    `references`: where the pictures of the request's references come from. `asked`: the form that says all this.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Wanted:
     request: PaintRequest
     controls: Mapping[str, Tuple[str, Layer]] = field(default_factory=dict)
     references: Sequence[ReferenceSource] = ()
+    asked: Optional[Form] = None
 
     @property
     def place(self) -> Tuple[object, ...]:

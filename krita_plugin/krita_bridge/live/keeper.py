@@ -15,7 +15,7 @@ from ..provenance import Record
 from ..steady import is_pressed
 from ..text import tr
 from ..turns import Task, Turns
-from ..wire.messages import LivePicture, ResultFacts
+from ..wire.messages import ResultFacts
 from ..words import layer_name, title
 from .painter import Shown
 from .pngs import PngFiles
@@ -67,7 +67,7 @@ class LiveKeeper:
         name = _name_of(message.facts)
         fresh = masked_layer() if in_parts else None
         layer = JobLayer(document, name, fresh=fresh)
-        decision = yield from layer.finish(message.bounds, shown.image, name, _record(message))
+        decision = yield from layer.finish(message.bounds, shown.image, name, _record_of(shown))
         if decision.sentence:
             self._say(decision.sentence)
         elif fresh is not None and decision.placement is not Placement.KEEP_IN_HISTORY:
@@ -114,7 +114,7 @@ class LiveKeeper:
             self.end_recording()
             return
         recorder.add(shown.message.bounds, shown.image)
-        self._recording = replace(recording, latest=_record(shown.message))
+        self._recording = replace(recording, latest=_record_of(shown))
         if recorder.is_full or recorder.failure:
             self.end_recording()
 
@@ -176,8 +176,9 @@ def _pen_up() -> Task:
         yield POLL_SECONDS
 
 
-def _record(message: LivePicture) -> Record:
-    return Record(message.facts, message.canvas, message.bounds)
+def _record_of(shown: Shown) -> Record:
+    message = shown.message
+    return Record(message.facts, message.canvas, message.bounds, shown.asked)
 
 
 def _name_of(facts: ResultFacts) -> str:

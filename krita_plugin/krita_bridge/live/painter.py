@@ -14,6 +14,7 @@ from .. import document as documents
 from ..capture import CannotCapture
 from ..client import Client, ConnectionChanged, ConnectionState, Event
 from ..document import CanvasDocument
+from ..notes import Form
 from ..text import tr
 from ..turns import Task, Turns
 from ..wire.frames import Buffer
@@ -23,11 +24,13 @@ from .follow import CALM_SECONDS, Follow, Pace, Wanted
 
 @dataclass(frozen=True)
 class Shown:
-    """The latest picture: BGRA uint8 of the size of `message.bounds`, transparent where not selected."""
+    """The latest picture: BGRA uint8 of the size of `message.bounds`, transparent where not selected. `asked`: the form of the
+    latest look, as a rule that of this picture."""
 
     document: CanvasDocument
     message: LivePicture
     image: Buffer
+    asked: Optional[Form]
 
 
 class Audience(Protocol):
@@ -61,6 +64,7 @@ class LivePainter:
         self._follow: Optional[Follow] = None
         self._aim: Optional[Callable[[CanvasDocument], Wanted]] = None
         self._document: Optional[CanvasDocument] = None
+        self._asked: Optional[Form] = None
         self._connected = False
         self._sentence = ""
         self.shown: Optional[Shown] = None
@@ -104,7 +108,7 @@ class LivePainter:
             self.switch_off()
         elif isinstance(message, LivePicture) and event.image is not None:
             if follow.arrived(message) and self._document is not None:
-                self.shown = Shown(self._document, message, event.image)
+                self.shown = Shown(self._document, message, event.image, self._asked)
                 self._audience.take(self.shown)
                 self._changed()
 
@@ -126,7 +130,7 @@ class LivePainter:
         assert self._aim is not None
         try:
             wanted = self._aim(document)
-            self._document = document
+            self._document, self._asked = document, wanted.asked
             pause = yield from follow.look(document, wanted)
         except (MessageError, CannotCapture) as error:
             # What was seen of this look counts for nothing.
