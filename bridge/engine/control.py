@@ -109,6 +109,8 @@ def make_residuals(
     `tokens` and `added` are the UNet's own. A control that is off costs nothing. Maps are embedded once: what a
     ControlNet makes of its map depends on neither step nor latents.
     """
+    if not hints:
+        return lambda *_: {}
     embedded = cache(lambda number: hints[number].embedded(len(tokens)))
 
     def residuals(given: torch.Tensor, timestep: torch.Tensor, index: int) -> dict[str, Any]:

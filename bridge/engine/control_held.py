@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.engine.control import DEPTH_CHANNEL, Guide, Guides
+from bridge.engine.control import DEPTH_CHANNEL, NO_GUIDES, Guide, Guides
 from bridge.engine.control_detectors import Detectors, silent
 from bridge.engine.control_maps import BY_NETWORK, ControlMaps
 from bridge.engine.heard import is_heard
@@ -32,6 +32,9 @@ class Controlled:
     used: tuple[UsedControl, ...]
 
 
+NONE = Controlled(NO_GUIDES, {}, {}, ())
+
+
 class Controls:
     """Those of one model."""
 
@@ -53,6 +56,8 @@ class Controls:
 
     def use(self, controls: Sequence[Control], snapshot: Snapshot, preset: Preset) -> Controlled:
         """Raises BridgeError: where a kind has no ControlNet, a map cannot be made, or reading a model fails."""
+        if not controls and not self._model.takes_depth:
+            return NONE
         numbered = dict(enumerate(controls))
         heard = {number: each for number, each in numbered.items() if is_heard(each)}
         channel = self._channel(heard, snapshot)

@@ -77,7 +77,7 @@ class Run:
         self._compositor = Compositor(
             self.plan, snapshot.image, selection, model.latent_scale, settings.blend
         )
-        self._pace = _Pace() if model.device.type == "cuda" else None
+        self._pace = _Pace(model.device) if model.device.type == "cuda" else None
 
     def paint(self, on_step: OnStep, is_cancelled: IsCancelled) -> ImageU8:
         """The layer of `plan.target`. Raises BridgeError."""
@@ -262,13 +262,14 @@ class Run:
 class _Pace:
     """Keeps a GPU's queue at most one step behind, so that a step reported is nearly done and cancelling works."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._before: torch.cuda.Event | None = None
 
     def __call__(self) -> None:
         if self._before is not None:
             self._before.synchronize()
-        self._before = torch.cuda.current_stream().record_event()
+        self._before = torch.cuda.current_stream(self._device).record_event()
 
 
 def _latents(plan: Plan, scale: int) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 def recorder(device: torch.device) -> Recorder | None:
     """What records graphs of calls on this device; None where nothing can."""
-    return CudaRecorder() if device.type == "cuda" else None
+    return CudaRecorder(device) if device.type == "cuda" else None
 
 
 def _is_there(kind: str) -> bool:

@@ -24,8 +24,10 @@ _OFTEN = 3
 _COUNTED = 64
 """Shapes whose calls are counted."""
 
+_WARM_UPS = 3
+
 _KEPT = 4
-"""Graphs kept: each holds the memory of all that is worked out on the way."""
+"""Graphs kept: three sizes for a slow machine, and one more."""
 
 
 class Recorder(Protocol):
@@ -39,23 +41,33 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """CUDA graphs."""
+    """CUDA graphs of one device. What is worked out on the way lies in one memory that all of them share: no two run at a
+    time, and each result is copied before another graph runs."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._memory: Any = None
 
     def __call__(
         self, work: Callable[[], torch.Tensor]
     ) -> tuple[torch.Tensor, Callable[[], object]]:
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(
-            aside
-        ):  # libraries choose and set up what they use in the first calls
-            for _ in range(3):
-                work()
-        torch.cuda.current_stream().wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            result = work()
+        # The device in use may be another; and torch stays on its own stream when a recording fails.
+        with torch.cuda.device(self._device), torch.cuda.stream(torch.cuda.current_stream()):
+            self._warm_up(work)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._memory):
+                result = work()
+            self._memory = graph.pool()
         return result, graph.replay
+
+    def _warm_up(self, work: Callable[[], object]) -> None:
+        """Libraries choose and set up what they use in the first calls, which no graph may record."""
+        aside, here = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            for _ in range(_WARM_UPS):
+                work()
+        here.wait_stream(aside)
 
 
 @dataclass(frozen=True, eq=False)

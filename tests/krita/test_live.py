@@ -49,6 +49,29 @@ def test_the_picture_follows_each_stroke_and_each_undo(studio: Studio, live: Liv
     studio.krita.wait_until(lambda: live.brightness(0.5, y) > LIGHT, PATIENCE)
 
 
+def test_a_layer_that_is_shown_a_selection_and_another_size_are_changes_too(
+    studio: Studio, live: Live
+) -> None:
+    krita, document, y = studio.krita, live.document(), 0.6
+    ink = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    ink[round(y * HEIGHT) - 20 : round(y * HEIGHT) + 20] = (10, 10, 10, 255)
+    document.add_layer("Ink")
+    document.set_layer_pixels("Ink", ink)
+    document.change_layer("Ink", visible=False)
+    live.begin(0.25)
+    krita.wait_until(lambda: live.brightness(0.5, y) > LIGHT, PATIENCE)
+    document.change_layer("Ink", visible=True)
+    krita.wait_until(lambda: live.brightness(0.5, y) < DARK, PATIENCE)
+
+    document.select_rectangle(60, 50, 200, 150)
+    selected = document.selection_bounds()
+    krita.wait_until(lambda: live.area() == selected, PATIENCE)
+    document.deselect()
+    krita.wait_until(lambda: live.area() == (0, 0, WIDTH, HEIGHT), PATIENCE)
+    krita.evaluate(f"Krita.instance().activeDocument().resizeImage(0, 0, {WIDTH + 64}, {HEIGHT})")
+    krita.wait_until(lambda: live.area() == (0, 0, WIDTH + 64, HEIGHT), PATIENCE)
+
+
 @dataclass(frozen=True)
 class Painted:
     """A document after some strokes: the pixels of its layers from the bottom, and all else that can be told of it."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.live.mirror import Drift, Mirror
@@ -281,6 +281,8 @@ def test_whatever_happens_the_last_edit_is_painted_from_exactly_what_the_canvas_
 
 
 @given(st.integers(0, 199), st.integers(0, 169), st.integers(0, 3), st.integers(1, 255))
+@example(0, 0, 0, 1)
+@example(199, 169, 3, 1)  # the last byte of a tile, a band and the canvas
 def test_a_change_of_one_byte_anywhere_is_found_and_costs_one_tile(
     x: int, y: int, channel: int, colour: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Mapping, Optional
 
 LABELS: Mapping[str, str] = {
@@ -26,6 +27,7 @@ LABELS: Mapping[str, str] = {
 """By the name that facts and presets keep: what A1111's web UI calls it."""
 
 
+@lru_cache(maxsize=64)
 def identify(text: str) -> Optional[str]:
     """The name of what `text` means, however it is spelled: "DPM++ 2M Karras", "dpmpp 2m karras", "k_euler"."""
     return _BY_SPELLING.get(_spelled(text))

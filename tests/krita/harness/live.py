@@ -115,6 +115,13 @@ class Live:
         pixels = np.frombuffer(data, np.uint8).reshape(height, width, 4)[..., [2, 1, 0, 3]]
         return LivePictureSeen(x, y, pixels, *said)
 
+    def area(self) -> tuple[int, int, int, int]:
+        """Where the one that is shown lies: x, y, width and height."""
+        x, y, width, height = self.krita.evaluate(
+            _SHOWN + "area = shown.message.bounds\n[area.x, area.y, area.width, area.height]"
+        )
+        return x, y, width, height
+
     def result_facts(self) -> dict[str, Any]:
         """What the latest result in the docker says of itself."""
         entries = "krita_bridge.extension.studio().painting.history.entries()"

@@ -3,7 +3,8 @@ nothing depends on there being one. No graph of a real GPU was ever recorded by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from bridge.engine.pipeline import Engine
 from bridge.engine.request import resolve
 from bridge.engine.types import Job, Snapshot
 from bridge.models.device import memory_format, recorder
-from bridge.models.graphed import _KEPT, _OFTEN, CudaRecorder, Graphed
+from bridge.models.graphed import _KEPT, _OFTEN, _WARM_UPS, CudaRecorder, Graphed
 from bridge.models.parts import TinyVae
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
@@ -205,6 +206,81 @@ def test_only_cuda_records_and_has_channels_last() -> None:
     assert recorder(cpu) is None and recorder(mps) is None
     assert memory_format(cuda) == torch.channels_last
     assert memory_format(cpu) == torch.preserve_format
+
+
+class Cuda:
+    """Stands for torch.cuda: says in `seen` on which stream work is done, and in which recording with which memory."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.streams = ["main"]
+        self.recording: str | None = None
+        self.seen: list[tuple[str, str | None]] = []
+        self.devices: list[torch.device] = []
+        self.fails = False
+        stream = SimpleNamespace(wait_stream=lambda other: None)
+        fakes = {
+            "Stream": lambda: SimpleNamespace(name="aside", **vars(stream)),
+            "current_stream": lambda: SimpleNamespace(name=self.streams[-1], **vars(stream)),
+            "stream": self.stream,
+            "device": self.device,
+            "CUDAGraph": lambda: SimpleNamespace(
+                pool=lambda: "the memory of the first", replay=lambda: None
+            ),
+            "graph": self.graph,
+        }
+        for name, fake in fakes.items():
+            monkeypatch.setattr(torch.cuda, name, fake)
+
+    def work(self) -> torch.Tensor:
+        self.seen.append((self.streams[-1], self.recording))
+        return torch.zeros(1)
+
+    @contextmanager
+    def stream(self, stream: Any) -> Iterator[None]:
+        before = list(self.streams)
+        self.streams.append(stream.name)
+        try:
+            yield
+        finally:
+            self.streams = before
+
+    @contextmanager
+    def device(self, device: torch.device) -> Iterator[None]:
+        self.devices.append(device)
+        yield
+
+    @contextmanager
+    def graph(self, graph: Any, pool: str | None) -> Iterator[None]:
+        """As in torch 2.13, a recording that fails leaves its stream in use."""
+        self.streams.append("recording")
+        self.recording = pool or "memory of its own"
+        yield
+        self.recording = None
+        if self.fails:
+            raise RuntimeError("CUDA error: operation failed due to a previous error")
+        self.streams.pop()
+
+
+def test_a_graph_is_recorded_after_calls_on_another_stream_in_a_memory_that_all_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda, device = Cuda(monkeypatch), torch.device("cuda", 1)
+    record = CudaRecorder(device)
+    record(cuda.work)
+    assert cuda.seen == [("aside", None)] * _WARM_UPS + [("recording", "memory of its own")]
+    record(cuda.work)
+    assert cuda.seen[-1] == ("recording", "the memory of the first")
+    assert cuda.devices == [device, device]
+
+
+def test_after_a_recording_that_failed_the_work_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = Cuda(monkeypatch)
+    cuda.fails = True
+    with pytest.raises(RuntimeError):
+        CudaRecorder(torch.device("cuda"))(cuda.work)
+    assert cuda.streams == ["main"]
 
 
 def test_drafts_are_replayed_to_the_same_bytes_and_nothing_else_is(
