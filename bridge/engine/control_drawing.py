@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ RgbU8 = NDArray[np.uint8]
 
 _RELIEF = 0.5
 """From the farthest to the nearest of a picture, in its shorter sides: a ball that fills it comes out as a ball."""
+
+_GRAIN = 1 / 256
+"""Standard deviation of the blur, in shorter sides, that takes the grain from depth which was enlarged to the picture's size."""
 
 _CERTAIN = 0.3
 """Least score of a joint that is drawn."""
@@ -62,10 +66,14 @@ def normals(depth: NDArray[np.float32]) -> RgbU8:
     (MiDaS). That one scaled them by the estimator's own units; here the relief is `_RELIEF`, since depth has no scale.
     """
     relief = depth * np.float32(_RELIEF * min(depth.shape))
+    blur = _GRAIN * min(depth.shape)
+    reach = 1 + ceil(4 * blur)
     # A slope goes on beyond the border.
-    wider = np.pad(relief, 1, mode="reflect", reflect_type="odd")
+    wider = np.pad(relief, reach, mode="reflect", reflect_type="odd")
+    smooth, inside = cv2.GaussianBlur(wider, (0, 0), blur), slice(reach, -reach)
     left, up = (
-        cv2.Sobel(wider, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=1 / 8)[1:-1, 1:-1] for dx in (1, 0)
+        cv2.Sobel(smooth, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=1 / 8)[inside, inside]
+        for dx in (1, 0)
     )
     facing = np.dstack([left, up, np.ones(depth.shape)])
     facing = facing / np.linalg.norm(facing, axis=2, keepdims=True)

@@ -45,6 +45,13 @@ def test_a_slope_has_one_colour_to_its_border(turns: int, channel: int, towards:
     assert (expected[channel] > 128) == (towards > 0)
 
 
+def test_depth_that_was_enlarged_leaves_no_grain() -> None:
+    """Steps of 4 px on the way to 512 are a slope."""
+    steps = np.repeat(np.linspace(0, 1, SIDE, dtype=np.float32), 4)
+    found = normals(np.tile(steps, (4 * SIDE, 1)))[:, 8:-8]
+    assert np.ptp(found[..., LEFT].astype(int)) <= 4 and found[..., LEFT].min() > 180
+
+
 def test_a_ball_that_fills_the_picture_has_the_normals_of_a_ball() -> None:
     across = (np.arange(SIDE) + 0.5) / (SIDE / 2) - 1
     x, y = np.meshgrid(across, across)
