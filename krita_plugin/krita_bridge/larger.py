@@ -52,13 +52,7 @@ def open_larger(entry: Entry, painting: Painting, asked: bool) -> Task:
     whole = _around([each.bounds for each in found])
     size, window = whole.extent, _window()
     if not asked and len(found) > 1:
-        painting.say(
-            tr(
-                "The larger picture of {0} x {1} px is done: click it below to open it.",
-                size.width,
-                size.height,
-            )
-        )
+        painting.say(tr("Upscaled: click it below to open it."))
         return
     name = layer_name(entry.facts.prompt.strip() or tr("Larger picture"), entry.facts.seed)
     document = None

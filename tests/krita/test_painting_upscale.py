@@ -151,7 +151,7 @@ def test_what_is_too_large_for_one_job_comes_in_parts_and_opens_on_a_click(studi
     docker.write("two fields")
     with unfolded(docker, 2.0, 50), small_parts(krita):
         docker.click("QPushButton", "upscale")
-        docker.wait_for_state("The larger picture of 300 x 232 px is done: click it below")
+        docker.wait_for_state("Upscaled: click it below")
     assert docker.results() == results + 4
     assert len(krita.agent.call("open_documents")) == 1
     docker.click_result()

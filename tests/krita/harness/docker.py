@@ -150,6 +150,7 @@ class BridgeDocker:
 
     def click_result(self, index: int = 0) -> None:
         """Click a thumbnail as soon as it is in sight and rests; 0 is the latest."""
+        self.make_room()  # with a document Krita 6 brings the others back
         seen: list[Any] = [None]
         code = (
             "results = docker.findChild(QtWidgets.QListWidget, 'results')\n"
