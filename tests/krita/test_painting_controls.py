@@ -261,10 +261,7 @@ def test_references_from_a_layer_and_a_file(studio: Studio, references: Rows) ->
         "button = docker.findChildren(QtWidgets.QPushButton, 'reference_file')[1]\n"
         "QtCore.QTimer.singleShot(0, button.click)"
     )
-    krita.wait_until(krita.dialog)
-    krita.type_text(krita.install.inside(path))
-    krita.press("Return")
-    krita.wait_until(lambda: krita.dialog() is None)
+    krita.name_file(path)
     studio.docker.paint(document, "a picture", CONTROLLED)
     before.assert_only_selected_pixels_changed()
     opaque = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])

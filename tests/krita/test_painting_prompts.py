@@ -167,12 +167,9 @@ def test_the_settings_of_a_file_are_used(studio: Studio) -> None:
     path.write_text(text)
     docker.switch("QToolButton", "more_fold", True)
     docker.click("QPushButton", "settings_from")
-    krita.wait_until(krita.dialog)
-    krita.type_text(krita.install.inside(path))
-    krita.press("Return")
+    krita.name_file(path)
     krita.wait_until(lambda: docker.ask(_FORM)[0] == "a jetty")
     docker.wait_for_state("The settings of jetty.txt are used, but not its preset.")
-    krita.wait_until(lambda: krita.dialog() is None)
     krita.trigger("krita_bridge_generate")
     assert docker.wait_for_result(document, "a jetty").name == "a jetty (4711)"
     _as_at_first(docker)
@@ -185,9 +182,7 @@ def test_a_result_is_saved_with_its_settings(studio: Studio) -> None:
     layer = docker.paint(document, "a mole")
     path = krita.home.path / "mole.png"
     docker.choose_for_latest("a mole", "save_wanted")
-    krita.wait_until(krita.dialog)
-    krita.type_text(krita.install.inside(path))
-    krita.press("Return")
+    krita.name_file(path)
     docker.wait_for_state("Saved as mole.png, with its settings.")
     with Image.open(path) as picture:
         pixels, parameters = np.asarray(picture), str(picture.info["parameters"])

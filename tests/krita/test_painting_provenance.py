@@ -90,9 +90,7 @@ def _save(krita: Krita, docker: BridgeDocker, document: Document, name: str) -> 
     """The active layer into a PNG, as it is on the canvas and with its settings."""
     path = krita.home.path / "layer.png"
     docker.click("QPushButton", "layer_as_png")
-    krita.wait_until(krita.dialog)
-    krita.type_text(krita.install.inside(path))
-    krita.press("Return")
+    krita.name_file(path)
     docker.wait_for_state("Saved as layer.png, with its settings.")
     with Image.open(path) as picture:
         x, y, width, height = document.layer(name).bounds

@@ -228,6 +228,13 @@ class Krita:
     def type_text(self, text: str) -> None:
         self.display.type_text(text)
 
+    def name_file(self, path: Path) -> None:
+        """Type a file's path into the dialog that opens now, and leave it with Return."""
+        self.wait_until(self.dialog)
+        self.type_text(self.install.inside(path))
+        self.press("Return")
+        self.wait_until(lambda: self.dialog() is None)
+
     def click(self, at: Point, button: int = 1) -> None:
         self.display.click(at, button)
 
