@@ -78,7 +78,8 @@ class Detectors:
             )
         named, network = self._held.get(load, (None, None))
         if named != source:
-            network = self._held.pop(load, None)  # not two in memory
+            self._held.pop(load, None)
+            network = None  # not two of them in memory
             network = load(source, self._model.device, self._hashes, on_progress)
             self._held[load] = source, network
             for each in network.networks:

@@ -207,7 +207,7 @@ def test_what_makes_maps_is_read_once_and_before_the_painting(engine: Engine) ->
     fresh.prepare("embedded", told, asked)
     kinds = ("segmenter", "person detector", "pose estimator", "depth estimator")
     for kind in kinds:
-        assert len([sentence for sentence in loaded if f"the {kind} " in sentence]) == 1
+        assert len([sentence for sentence in loaded if f"Loading the {kind}" in sentence]) == 1
     read = len(loaded)
     fresh.prepare("embedded", told, asked)
     assert loaded[read:] == []
