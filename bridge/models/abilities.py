@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ _FIRST_OF_DECODER = ("decoder.conv_in.weight", "decoder.layers.0.weight")
 
 _TAGS = {LORAS: "<lora:{}>", HYPERNETWORKS: "<hypernet:{}>", EMBEDDINGS: "<{}>"}
 """How a prompt names the files of a folder."""
+
+_MOST_TAGS, _MOST_VAES = 2000, 100
 
 _Layer = tuple[str, list[int]]
 _USUAL_VAE: _Layer = ("decoder.conv_in.weight", [512, 4, 3, 3])
@@ -62,18 +65,21 @@ def info_of(preset: Preset) -> PresetInfo:
 
 
 def with_files(info: PresetInfo, preset: Preset, home: Path) -> PresetInfo:
-    """`info` of the preset with what lies in the folders of the bridge's `home`, and beside its model, right now."""
-    return replace(info, vaes=vaes_of(preset, home), tags=tags_of(preset, home))
+    """`info` of the preset with what the model brings for prompts, and with the VAEs, right now."""
+    root = _root(preset)
+    return replace(info, vaes=vaes_of(preset, home), tags=() if root is None else tags_in(root))
 
 
-def tags_of(preset: Preset, home: Path) -> tuple[str, ...]:
-    """What a prompt can name beside words, as it is written there: LoRAs, hypernetworks, textual inversions."""
-    return tuple(
+def tags_in(folder: Path) -> tuple[str, ...]:
+    """What prompts can name beside words, as it is written there: LoRAs, hypernetworks and textual inversions in a bridge's
+    home or beside a model. So many at most that a message holds them."""
+    found = (
         tag.format(name)
-        for folder, tag in _TAGS.items()
-        for name, path in _library(preset, home, folder).named().items()
+        for kind, tag in _TAGS.items()
+        for name, path in Library(folder / kind, kind).named().items()
         if path.suffix.lower() == SUFFIX
     )
+    return tuple(islice(found, _MOST_TAGS))
 
 
 def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
@@ -89,13 +95,9 @@ def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
         own = next(map(_first_of_decoder, (root / VAE).glob("*.safetensors")), None)
     if own is None:
         return ()
-    files = _library(preset, home, VAES).named()
-    return tuple(name for name, path in files.items() if _first_of_decoder(path) == own)
-
-
-def _library(preset: Preset, home: Path, folder: str) -> Library:
-    root = _root(preset)
-    return Library(home / folder, folder, root and root / folder)
+    files = Library(home / VAES, "VAE", root and root / VAES).named()
+    fitting = (name for name, path in files.items() if _first_of_decoder(path) == own)
+    return tuple(islice(fitting, _MOST_VAES))
 
 
 def _first_of_decoder(path: Path) -> _Layer | None:

@@ -70,7 +70,7 @@ def serve(
 def offer(presets_dir: Path, home: Path) -> Offer:
     """What clients may choose from: our presets and the painter's own, and why some of these are left out; with
     what lies in the bridge's folder `home`."""
-    from bridge.models.abilities import info_of, with_files
+    from bridge.models.abilities import info_of, tags_in, with_files
     from bridge.presets import DEFAULT_PRESET, load_presets
 
     from .session import Offer
@@ -86,7 +86,7 @@ def offer(presets_dir: Path, home: Path) -> Offer:
     def look(info: PresetInfo) -> PresetInfo:
         return with_files(info, presets[info.name], home)
 
-    return Offer(infos, DEFAULT_PRESET, told, live, look)
+    return Offer(infos, DEFAULT_PRESET, told, live, look, lambda: tags_in(home))
 
 
 def worker_command(device: str, presets_dir: Path, home: Path) -> Sequence[str]:

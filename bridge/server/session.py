@@ -51,8 +51,8 @@ class Offer:
     """What every client is told at the start: the presets, and which one an empty name means.
 
     `skipped`: why a preset file of the painter's is left out, a sentence each. `live`: how each preset samples
-    while live painting is on; the clients need not know. `with_files` adds to a preset what lies in the painter's folders:
-    each time a client comes, so that new files need no restart.
+    while live painting is on; the clients need not know. `with_files` adds to a preset what lies beside its model, and
+    `tags` tells what lies in the painter's folders for any: each time a client comes, so that new files need no restart.
     """
 
     presets: tuple[PresetInfo, ...]
@@ -60,6 +60,11 @@ class Offer:
     skipped: tuple[str, ...] = ()
     live: Mapping[str, LiveSampling] = field(default_factory=dict)
     with_files: Callable[[PresetInfo], PresetInfo] = lambda info: info
+    tags: Callable[[], tuple[str, ...]] = tuple
+
+    def now(self) -> tuple[tuple[PresetInfo, ...], tuple[str, ...]]:
+        """The presets, and what prompts can name with any of them. Reads folders."""
+        return tuple(map(self.with_files, self.presets)), self.tags()
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Session:
             )
         self._client = hello.client_id
         offer = self._offer
-        presets = await asyncio.to_thread(lambda: tuple(map(offer.with_files, offer.presets)))
+        presets, tags = await asyncio.to_thread(offer.now)
         self._outbox.put(
             Welcome(
                 limits.PROTOCOL,
@@ -130,6 +135,7 @@ class Session:
                 self._dispatcher.status,
                 self._store.jobs_of(self._client),
                 offer.skipped,
+                tags,
             )
         )
         return True

@@ -51,7 +51,7 @@ def open_larger(entry: Entry, painting: Painting, asked: bool) -> Task:
     found = painting.history.of_press(entry)
     whole = _around([each.bounds for each in found])
     size, window = whole.extent, _window()
-    if not asked and len(found) > 1:
+    if not asked and _is_part(entry):
         painting.say(tr("Upscaled: click it below to open it."))
         return
     name = layer_name(entry.facts.prompt.strip() or tr("Larger picture"), entry.facts.seed)
@@ -81,6 +81,15 @@ def open_larger(entry: Entry, painting: Painting, asked: bool) -> Task:
     for each in found:
         painting.discard(each.job)  # the document has it now
     painting.say(tr("The larger picture is open in a tab of its own: {0}", name))
+
+
+def _is_part(entry: Entry) -> bool:
+    """Whether it is one of several that make the picture: less than what was captured for it comes to, by far."""
+    if entry.note is None:
+        return False
+    area, factor = entry.note.area, entry.facts.upscale
+    all_of_it = area.width * factor * area.height * factor
+    return entry.bounds.width * entry.bounds.height < 0.6 * all_of_it
 
 
 def _around(parts: List[Bounds]) -> Bounds:

@@ -98,6 +98,8 @@ class Painting:
         self.default_preset = ""
         self.skipped: Tuple[str, ...] = ()
         """Why preset files of the painter's cannot be used, a sentence each."""
+        self.tags: Tuple[str, ...] = ()
+        """What prompts can name beside words, whatever the preset."""
         self.notice = ""
         self.preview: Optional[PreviewPicture] = None
         self.current = ""
@@ -242,7 +244,7 @@ class Painting:
         if isinstance(message, messages.Welcome):
             self.presets, self.default_preset = message.presets, message.default_preset
             self.status = message.status
-            self.skipped = message.skipped
+            self.skipped, self.tags = message.skipped, message.tags
         elif isinstance(message, EngineStatus):
             self.status = message
             if message.state in (EngineState.STARTING, EngineState.LOADING):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 from ..conditions import ChosenControl, without_keep
 from ..document import CanvasDocument
@@ -41,9 +41,11 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
         super().__init__()
         self._studio = studio
         self.preset = PresetBox(studio.painting)
-        self.prompt = PromptField("prompt", tr("Describe what should be there"), studio.prompts)
+        self.prompt = PromptField(
+            "prompt", tr("Describe what should be there"), studio.prompts, self._tags
+        )
         self._negative = PromptField(
-            "negative", tr("Describe what should not"), studio.prompts, least_lines=1
+            "negative", tr("Describe what should not"), studio.prompts, self._tags, least_lines=1
         )
         self.strength = StrengthRow()
         self._seed = SeedRow()
@@ -179,11 +181,15 @@ class FormView(QtCore.QObject):  # type: ignore[misc]
     def _on_preset(self) -> None:
         preset = self.preset.chosen()
         self._sampling.show_preset(preset)
-        for field in (self.prompt, self._negative):
-            field.offer(preset.tags if preset is not None else ())
         self._on_sampling()
         self._controls.show_preset(preset)
         self._references.show_preset(preset)
+
+    def _tags(self) -> Tuple[str, ...]:
+        """What prompts can name beside words."""
+        preset = self.preset.chosen()
+        own = preset.tags if preset is not None else ()
+        return tuple(dict.fromkeys((*self._studio.painting.tags, *own)))
 
     def _on_sampling(self) -> None:
         preset, sampling = self.preset.chosen(), self._sampling.sampling()

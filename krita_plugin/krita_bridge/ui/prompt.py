@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from ..history import PromptHistory
 from ..qt import Qt, QtCore, QtGui, QtWidgets, pyqtSignal
@@ -15,7 +15,7 @@ MOST_LINES = 8
 
 class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
     """Shift+Enter submits; Alt+Up and Alt+Down walk through earlier prompts; Tab leaves the field. The menu of the right button
-    offers what the preset has beside words.
+    offers `tags`: what can stand in a prompt beside words, as `<lora:ink>`.
 
     Undo and redo are Krita's as long as the text is what was used last: Ctrl+Z right after Shift+Enter takes the
     picture away and not the words.
@@ -24,12 +24,17 @@ class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
     submitted = pyqtSignal()
 
     def __init__(
-        self, name: str, placeholder: str, history: PromptHistory, least_lines: int = LEAST_LINES
+        self,
+        name: str,
+        placeholder: str,
+        history: PromptHistory,
+        tags: Callable[[], Sequence[str]],
+        least_lines: int = LEAST_LINES,
     ) -> None:
         super().__init__()
         self._history = history
         self._least_lines = least_lines
-        self._tags: Sequence[str] = ()
+        self._tags = tags
         self.setObjectName(name)
         self.setPlaceholderText(placeholder)
         self.setAccessibleName(placeholder)
@@ -40,10 +45,6 @@ class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
         )
         self.document().documentLayout().documentSizeChanged.connect(lambda _: self._grow())
         self._grow()
-
-    def offer(self, tags: Sequence[str]) -> None:
-        """What may be put in by the menu: `<lora:ink>` and the like."""
-        self._tags = tags
 
     def set_text(self, text: str) -> None:
         """Replace the text, unless it is the same: the cursor stays where it is then."""
@@ -83,8 +84,9 @@ class PromptField(QtWidgets.QPlainTextEdit):  # type: ignore[misc]
         menu = self.createStandardContextMenu()
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         insert = menu.addMenu(tr("Insert"))
-        insert.setEnabled(bool(self._tags))
-        for tag in self._tags:
+        tags = self._tags()
+        insert.setEnabled(bool(tags))
+        for tag in tags:
             # A single & would underline the letter after it.
             action = insert.addAction(tag.replace("&", "&&"))
             action.triggered.connect(lambda _=False, tag=tag: self.insertPlainText(tag))

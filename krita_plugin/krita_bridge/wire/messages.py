@@ -217,7 +217,7 @@ class PresetInfo:
     reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
     `vaes`: the names of the VAEs that fit the model. `depth_built_in`: the UNet has a channel for depth; the control that fills it
     has neither strength nor range. `map_only`: the kinds of control whose map it cannot work out from a picture.
-    `tags`: what prompts can name beside words, as it is written there.
+    `tags`: what the model brings that prompts can name beside words, as it is written there.
     """
 
     name: str
@@ -453,7 +453,8 @@ class EngineStatus:
 class Welcome:
     """The answer to Hello. `unacknowledged` are finished jobs of this client: ask with Resume.
 
-    `skipped`: a sentence for each preset file of the painter's that cannot be used.
+    `skipped`: a sentence for each preset file of the painter's that cannot be used. `tags`: what prompts can name beside
+    words with any preset.
     """
 
     protocol: int
@@ -463,6 +464,7 @@ class Welcome:
     status: EngineStatus
     unacknowledged: Tuple[str, ...]
     skipped: Tuple[str, ...] = ()
+    tags: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,15 @@ import pytest
 
 from bridge.errors import BridgeError, Code
 from bridge.server import app, runfile
-from krita_plugin.krita_bridge.wire.messages import Ended, Progress
+from krita_plugin.krita_bridge.wire.limits import MAX_TEXT_BYTES
+from krita_plugin.krita_bridge.wire.messages import (
+    Ended,
+    EngineState,
+    EngineStatus,
+    Progress,
+    Welcome,
+    dumps,
+)
 from krita_plugin.krita_bridge.wire.runfile import RunFile, read_run_file
 from tests.bridge_process import (
     PATIENCE,
@@ -190,15 +198,25 @@ def test_files_that_come_later_are_offered_too(tmp_path: Path) -> None:
     presets = {info.name: info for info in offer.presets}
     own = ("<lora:few_steps>", "<lora:woodcut>", "<sunset-glow>")
     before = offer.with_files(presets["embedded"])
-    assert (before.vaes, before.tags) == ((), own)
+    assert (before.vaes, before.tags, offer.tags()) == ((), own, ())
     for folder, name in (("vaes", "soft"), ("loras", "my/Ink"), ("hypernetworks", "net")):
         path = tmp_path / folder / f"{name}.safetensors"
         path.parent.mkdir(parents=True)
         shutil.copy(EMBEDDED_VAE, path)
     (tmp_path / "loras" / "pickled.pt").write_bytes(b"\x80\x02}q\x00.")
     after = offer.with_files(presets["embedded"])
-    assert after.vaes == ("soft",)
-    lora, more = own[:2], own[2:]
-    assert after.tags == (lora[0], "<lora:my/Ink>", lora[1], "<hypernet:net>", *more)
+    assert (after.vaes, after.tags) == (("soft",), own)
+    assert offer.tags() == ("<lora:my/Ink>", "<hypernet:net>")
     other = offer.with_files(presets["sd15"])
-    assert (other.vaes, other.tags) == ((), ("<lora:my/Ink>", "<hypernet:net>"))
+    assert (other.vaes, other.tags) == ((), ())
+
+
+def test_a_welcome_holds_as_many_files_as_a_message_can(tmp_path: Path) -> None:
+    (tmp_path / "loras").mkdir()
+    for number in range(2100):
+        (tmp_path / "loras" / f"{number:0100}.safetensors").touch()
+    offer = app.offer(tmp_path / "presets", tmp_path)
+    presets, tags = offer.now()
+    status = EngineStatus(EngineState.READY, "Ready.")
+    text = dumps(Welcome(1, "0", presets, "embedded", status, (), (), tags))
+    assert len(tags) == 2000 and len(text.encode()) < MAX_TEXT_BYTES / 2
