@@ -128,7 +128,7 @@ def lacks_detector(kind: ControlKind, preset: PresetInfo) -> str:
     if kind not in preset.map_only:
         return ""
     table = {
-        ControlKind.POSE: "[pose_estimator]",
+        ControlKind.POSE: "[pose_estimator] and a [person_detector]",
         ControlKind.SEGMENTATION: "[segmenter]",
     }.get(kind, "[depth_estimator]")
     return tr(

@@ -54,7 +54,7 @@ def test_before_the_preset_is_known_nothing_is_held_against_it() -> None:
         (CANVAS, UNABLE, ("Unable", "ControlNet", "Depth")),
         (ChosenControl(Control(ControlKind.TILE)), ABLE, ("Able", "Tile")),
         (CANVAS, BLIND, ("Blind", "Depth", "[depth_estimator]")),
-        (ChosenControl(Control(POSE)), BLIND, ("Blind", "Pose", "[pose_estimator]")),
+        (ChosenControl(Control(POSE)), BLIND, ("Pose", "[pose_estimator]", "[person_detector]")),
         (
             ChosenControl(Control(POSE, ControlSource.PICTURE), "{here}"),
             BLIND,
