@@ -59,6 +59,9 @@ STALE = 12
 STEP_SECONDS = 0.2
 """A step of the engine that only takes its time."""
 
+LOADING = 900.0
+"""Seconds for a model of 10 GB to be read and hashed (`gpu.py`)."""
+
 FRAME_SIDES = (64, 256)
 STRENGTH = 0.4
 _REQUEST = PaintRequest("a lake", strength=STRENGTH)
@@ -334,7 +337,7 @@ class Painter:
                 isinstance(event, ConnectionChanged) and event.state is ConnectionState.CONNECTED
             )
         )
-        self._hear_until(_is_ready)
+        self._hear_until(_is_ready, LOADING)
         for number in range(3):  # the first pictures of a process are slow
             self.paint(number + 1)
         return self
@@ -439,8 +442,8 @@ class Painter:
             self._shown = message.revision
         return event
 
-    def _hear_until(self, condition: Callable[[Event], bool]) -> None:
-        until = time.monotonic() + PATIENCE
+    def _hear_until(self, condition: Callable[[Event], bool], patience: float = PATIENCE) -> None:
+        until = time.monotonic() + patience
         while True:
             assert time.monotonic() < until, "the bridge is not ready"
             event = self._hear(0.5)

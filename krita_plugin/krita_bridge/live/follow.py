@@ -73,7 +73,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Pace:
-    """How live it is: pictures a second, and seconds from the change on the canvas to its picture. None: too early."""
+    """How live it is: pictures a second, and seconds from a change on the canvas to its picture. None: too early."""
 
     rate: Optional[float] = None
     latency: Optional[float] = None
@@ -148,7 +148,8 @@ class Follow:
         self._answered = picture.revision
         now = self._clock()
         self._arrivals.append(now)
-        if self._is_answered():
+        # Of what was sent as a whole, as at the beginning, no stroke is the reason.
+        if self._is_answered() and picture.revision > self._complete:
             self._latency = now - self._sent_since
         return True
 

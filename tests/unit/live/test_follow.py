@@ -10,7 +10,7 @@ import pytest
 from bridge.live.mirror import Mirror
 from krita_plugin.krita_bridge.capture import CannotCapture, Plan
 from krita_plugin.krita_bridge.link import Pixels as Strips
-from krita_plugin.krita_bridge.live.follow import Follow, Wanted
+from krita_plugin.krita_bridge.live.follow import Follow, Pace, Wanted
 from krita_plugin.krita_bridge.live.references import LAYER_SECONDS, ReferenceSource
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
@@ -182,3 +182,16 @@ def test_a_layer_that_is_gone_is_a_sentence(easel: Easel) -> None:
     easel.layers[0].is_gone = True
     with pytest.raises(CannotCapture):
         easel.look()
+
+
+def test_how_long_a_picture_takes_is_told_of_strokes_and_not_of_the_first_one() -> None:
+    easel = Easel()
+    easel.look()
+    easel.now += 20.0  # a model is loaded
+    easel.answer()
+    assert easel.follow.pace() == Pace()
+    easel.canvas.pixels[70, 80] ^= 1
+    easel.look()
+    easel.now += 0.5
+    easel.answer()
+    assert easel.follow.pace() == Pace(rate=2.0, latency=0.5)
