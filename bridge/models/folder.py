@@ -223,12 +223,22 @@ def _component(root: Path, name: str, variant: str | None) -> Component:
     class_name = _class_name(read_json(folder / "config.json"))
     if class_name not in _CLASSES[name]:
         raise unknown_kind(root, f"its {name} is a {class_name[:60] or 'nameless class'}")
-    if (folder / "adapter_config.json").exists():
-        raise unknown_kind(root, f"its {name} has an adapter beside its weights")
     return _read_component(folder, name, variant)
 
 
+def refuse_adapter(folder: Path) -> None:
+    """Raises BridgeError (BAD_INPUT) where `transformers` would load an adapter along with the weights, from a pickle if
+    need be."""
+    if (folder / "adapter_config.json").exists():
+        raise BridgeError(
+            Code.BAD_INPUT,
+            f"{folder} has an adapter beside its weights, which the bridge does not load.",
+            "Take adapter_config.json and the adapter's weights out of the folder.",
+        )
+
+
 def _read_component(folder: Path, name: str, variant: str | None) -> Component:
+    refuse_adapter(folder)
     config = read_json(folder / "config.json")
     present = {path.name for path in folder.iterdir()}
     found = weight_names(name, present, variant)

@@ -26,7 +26,7 @@ from transformers import CLIPImageProcessorPil
 
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
-from bridge.models.folder import Component, read_json
+from bridge.models.folder import Component, read_json, refuse_adapter
 from bridge.models.folder_loader import load_component
 from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel
@@ -200,6 +200,7 @@ def _encoder_files(folder: Path) -> Component:
             f"{folder} is no image encoder of an IP-Adapter.",
             f"Name the folder of a {_ENCODER_CLASS} as “image_encoder” in the preset.",
         )
+    refuse_adapter(folder)
     path = folder / f"model{weights.SUFFIX}"
     if not path.exists() and (folder / "pytorch_model.bin").exists():
         raise weights.unsafe(folder / "pytorch_model.bin")

@@ -12,11 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import bridge
 from bridge.errors import BridgeError, Code
+from bridge.models.control_segments import load_segmenter
+from bridge.models.hashing import HashCache
+from bridge.models.ip_adapter import read_ip_adapter
 from bridge.models.load import load
-from bridge.presets import ModelFile, ModelFolder
+from bridge.presets import IpAdapterFiles, ModelFile, ModelFolder
+from tests.fake_models import tiny_model
+from tests.tiny_adapters import make_adapter, make_image_encoder
+from tests.tiny_detectors import make_tiny_segmenter
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -143,13 +150,32 @@ def test_an_index_of_shards_leads_to_no_pickle_and_nowhere_else(
     assert not mark.exists()
 
 
-def test_an_adapter_beside_the_text_encoder_is_refused(own_sd15: Path, mark: Path) -> None:
-    """transformers would load it along with the model, from a pickle if need be."""
-    folder = own_sd15 / "text_encoder"
+def put_adapter(folder: Path, mark: Path) -> None:
+    """transformers would load it along with the network, from a pickle if need be."""
     (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA"}))
     (folder / "adapter_model.bin").write_bytes(newer(mark))
-    with pytest.raises(BridgeError, match="adapter"):
+
+
+def test_an_adapter_beside_the_text_encoder_is_refused(own_sd15: Path, mark: Path) -> None:
+    put_adapter(own_sd15 / "text_encoder", mark)
+    with pytest.raises(BridgeError, match="has an adapter"):
         load(ModelFolder(own_sd15), "cpu")
+    assert not mark.exists()
+
+
+def test_an_adapter_beside_a_network_of_its_own_is_refused(tmp_path: Path, mark: Path) -> None:
+    segmenter, encoder = tmp_path / "segmenter", tmp_path / "encoder"
+    make_tiny_segmenter(segmenter)
+    make_image_encoder(encoder)
+    model = tiny_model("sd15")
+    make_adapter(tmp_path / "adapter.safetensors", model.unet)
+    files, hashes = IpAdapterFiles(tmp_path / "adapter.safetensors", encoder), HashCache(tmp_path)
+    for folder in (segmenter, encoder):
+        put_adapter(folder, mark)
+    with pytest.raises(BridgeError, match="has an adapter"):
+        load_segmenter(ModelFolder(segmenter), torch.device("cpu"), hashes, lambda *_: None)
+    with pytest.raises(BridgeError, match="has an adapter"):
+        read_ip_adapter(files, model, hashes)
     assert not mark.exists()
 
 
@@ -170,6 +196,20 @@ def test_code_that_comes_with_a_model_never_runs(
     mapping = {"AutoModel": "own.Own", "AutoTokenizer": ["own.Own", "own.Own"]}
     path.write_text(json.dumps({**json.loads(path.read_text()), key: mapping}))
     load(ModelFolder(own_sd15), "cpu")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("config", ["config.json", "preprocessor_config.json"])
+def test_code_that_comes_with_a_detector_never_runs(
+    config: str, tmp_path: Path, mark: Path
+) -> None:
+    root = make_tiny_segmenter(tmp_path / "segmenter")
+    (root / "own.py").write_text(f"open({str(mark)!r}, 'w')\nclass Own: pass\n")
+    names = ("AutoConfig", "AutoImageProcessor", "AutoModelForSemanticSegmentation")
+    settings = json.loads((root / config).read_text())
+    mapped = {**settings, "auto_map": dict.fromkeys(names, "own.Own")}
+    (root / config).write_text(json.dumps(mapped))
+    load_segmenter(ModelFolder(root), torch.device("cpu"), HashCache(tmp_path), lambda *_: None)
     assert not mark.exists()
 
 
