@@ -44,7 +44,7 @@ def test_the_picture_follows_each_stroke_and_each_undo(studio: Studio, live: Liv
     studio.krita.wait_until(lambda: live.brightness(0.5, y) > LIGHT, PATIENCE)
     document.draw_stroke([(30, y * HEIGHT), (WIDTH - 30, y * HEIGHT)])
     studio.krita.wait_until(lambda: live.brightness(0.5, y) < DARK, PATIENCE)
-    assert "after the brush" in live.pace()
+    studio.krita.wait_until(lambda: "after the brush" in live.pace(), PATIENCE)
     document.undo()
     studio.krita.wait_until(lambda: live.brightness(0.5, y) > LIGHT, PATIENCE)
 
