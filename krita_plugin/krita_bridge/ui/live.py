@@ -13,8 +13,9 @@ from ..text import tr
 from ..words import pace_line
 from .icons import krita_icon, thumbnail
 from .live_window import LiveWindow
+from .wrapped import WrappedLabel
 
-LEAST_HEIGHT = 56
+LEAST_HEIGHT = 48
 
 
 class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
@@ -28,10 +29,9 @@ class LiveView(QtWidgets.QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._picture = _Picture()
-        self._pace = QtWidgets.QLabel()
+        self._pace = WrappedLabel()
         self._pace.setObjectName("live_pace")
         self._pace.setEnabled(False)
-        self._pace.setWordWrap(True)
         self._keep = _button(
             "live_keep", tr("Keep"), tr("Make a layer of this picture (Alt+Enter)")
         )
@@ -143,8 +143,11 @@ class _Picture(QtWidgets.QLabel):  # type: ignore[misc]
         self.setSizePolicy(policy.Ignored, policy.Expanding)
 
     def sizeHint(self) -> Any:
-        # A layout with wrapped text in it counts by this, and not by the minimum.
+        # A layout with wrapped text in it counts by the hints, and not by the minimum that is set.
         return QtCore.QSize(1, LEAST_HEIGHT)
+
+    def minimumSizeHint(self) -> Any:
+        return self.sizeHint()
 
 
 def _button(name: str, text: str, tip: str) -> Any:

@@ -10,6 +10,7 @@ from ..painting import Painting, Stage
 from ..qt import Qt, QtWidgets, pyqtSignal
 from ..text import tr
 from ..words import progress_line
+from .wrapped import WrappedLabel
 
 
 class StateView(QtWidgets.QWidget):  # type: ignore[misc]
@@ -24,10 +25,8 @@ class StateView(QtWidgets.QWidget):  # type: ignore[misc]
         self._progress.setObjectName("progress")
         self._progress.setTextVisible(False)
         self._progress.setFixedHeight(6)
-        self._state = QtWidgets.QLabel()
+        self._state = WrappedLabel()
         self._state.setObjectName("state")
-        self._state.setWordWrap(True)
-        self._state.setMinimumHeight(self._state.fontMetrics().lineSpacing())
         self._state.linkActivated.connect(lambda _: self.settings_wanted.emit())
         column = QtWidgets.QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
