@@ -103,9 +103,8 @@ def paint(studio: Studio, live: Live, on: bool) -> Painted:
         undone.append(step)
         document.undo()
     studio.krita.close_all()
-    return Painted(
-        pixels, [[replace(x, id="", bounds=NOWHERE) for x in layers], active, redo, undone]
-    )
+    tree = [replace(layer, id="", bounds=NOWHERE) for layer in layers]
+    return Painted(pixels, [tree, active, redo, undone])
 
 
 def test_of_live_painting_nothing_is_left_but_the_strokes(studio: Studio, live: Live) -> None:

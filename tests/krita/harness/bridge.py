@@ -31,7 +31,7 @@ START_LIMIT = 300.0
 STEPS = {"quick": 4, "medium": 24, "slow": 80, "endless": 150}
 """Presets of the embedded model that differ in their steps: at least 0.1 s each."""
 
-HEAVY, HEAVY_STEPS = "heavy", 50
+HEAVY, HEAVY_STEPS = "heavy", 64
 """A preset whose live pictures take long on any machine, and how many steps of theirs."""
 
 _PRESET = """\
