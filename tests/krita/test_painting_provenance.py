@@ -51,9 +51,9 @@ def test_a_layers_settings_come_back_in_a_krita_that_knows_nothing_of_it(
 
     with Krita(krita_install, studio.bridge.prepare) as krita:
         fresh = BridgeDocker(krita)
-        fresh.make_room()
         fresh.wait_until_connected()
         again = krita.open_document(path)
+        fresh.make_room()  # with its first document Krita brings its dockers back
         krita.wait_until(lambda: again.recorded() == {first.id}, PATIENCE)
         assert not again.facts()["modified"] and fresh.results() == 0
         again.select_exactly(*SELECTED)
