@@ -67,7 +67,7 @@ class DenoiserRun:
     shards: int
     seed: int = 0
     rate: float = 7e-4
-    decay: float = 0.5
+    decay: float = 0.3
     save_every: float = 120.0
     rank: int = 0
     ranks: int = 1
@@ -132,11 +132,12 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 def _spread_times(count: int) -> Tensor:
     """One random step from each of ``count`` equally likely parts of the schedule, in random order.
 
-    Noisy steps come oftener (three in four are in the upper half): there the words decide what the
-    picture will be; below, neighbouring colours do.
+    Noisy steps come a little oftener (58 in 100 are in the upper half): there the words decide what
+    the picture will be. With 75 a stem was lost to a fifth of the noise; with 43 now and then the
+    whole thing was missing.
     """
     parts = (torch.randperm(count) + torch.rand(count)) / count
-    return (parts**0.5 * 1000).long().clamp(max=999)
+    return (parts**0.8 * 1000).long().clamp(max=999)
 
 
 @torch.no_grad()

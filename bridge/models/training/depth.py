@@ -16,6 +16,9 @@ from bridge.models.training.paintings import SIDE, Paintings, depths_of, pixels_
 
 BATCH = 16
 
+BELOW = 0.01
+"""How far below 0 the farthest is to be, that noise does not reach above it."""
+
 
 def state_path(cache: Path) -> Path:
     return cache / "depth.safetensors"
@@ -69,6 +72,12 @@ def build_processor() -> Net:
     )
 
 
+def _wrong(seen: Tensor, depth: Tensor) -> Tensor:
+    """Of depths N x H x W, how much too near is seen. Where all is farthest anything below 0 is right:
+    the ReLU of the shipped head makes a sky of it that is flat, which a value learned never is."""
+    return torch.where(depth > 0, seen - depth, (seen + BELOW).clamp(min=0))
+
+
 def train_depth(run: PartRun) -> None:
     """Trains until ``run.images`` paintings, from the last checkpoint where there is one.
 
@@ -87,7 +96,7 @@ def train_depth(run: PartRun) -> None:
             pixels, depth = pixels.flip(-1), depth.flip(-1)
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             laid_out = pixels.contiguous(memory_format=torch.channels_last)
-            wrong = model(laid_out).predicted_depth.float() - depth
+            wrong = _wrong(model(laid_out).predicted_depth.float(), depth)
         edges = wrong.diff(dim=-1).abs().mean() + wrong.diff(dim=-2).abs().mean()
         loss: Tensor = wrong.abs().mean() + 0.5 * edges
         return loss
