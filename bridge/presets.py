@@ -29,7 +29,7 @@ LIVE = LiveSampling(steps=6)
 """How live pictures are sampled unless a preset says otherwise: with fewer steps most models leave them unfinished."""
 
 _MAX_FILE_BYTES = 64 * 1024
-_MIN_NATIVE, _MAX_NATIVE = 64, 4096
+MIN_NATIVE, MAX_NATIVE = 64, 4096
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
@@ -226,7 +226,7 @@ def read_preset(path: Path) -> Preset:
             _read_source(top.table("model"), path.parent),
             tiny_vae=_read_part_folder(top, "tiny_vae", path.parent),
         ),
-        native=top.whole("native", _MIN_NATIVE, _MAX_NATIVE),
+        native=top.whole("native", MIN_NATIVE, MAX_NATIVE),
         steps=sampling.whole("steps", 1, limits.MAX_STEPS),
         guidance=sampling.number("guidance", 0.0, limits.MAX_GUIDANCE),
         scheduler=sampling.text("scheduler", most=limits.MAX_NAME_CHARACTERS),

@@ -36,7 +36,7 @@ from bridge.errors import BridgeError, Code
 from bridge.jobs.estimate import PROGRESS_SECONDS, PreviewPace, StepClock
 from bridge.jobs.pipes import BEAT, BEAT_SECONDS, read_frame, write_frame
 from bridge.pixels import swap_red_and_blue
-from bridge.presets import DEFAULT_PRESET, load_presets
+from bridge.presets import DEFAULT_PRESET
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.control import Control, control_tensor
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
@@ -396,14 +396,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bridge.worker")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--presets", type=Path)
-    parser.add_argument("--home", type=Path)
+    parser.add_argument("--home", type=Path, required=True)
     arguments = parser.parse_args()
 
     def make_engine() -> PaintingEngine:
         from bridge.engine.pipeline import Engine
+        from bridge.models.checkpoints import all_presets
 
-        presets = load_presets(arguments.presets, on_bad=lambda bad: log.error("%s", bad))
         home = arguments.home
+        presets = all_presets(arguments.presets, home, lambda bad: log.error("%s", bad))
         return Engine(presets, device=arguments.device, threads=cpu_threads(), home=home)
 
     run(make_engine)

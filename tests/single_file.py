@@ -15,6 +15,29 @@ from safetensors.torch import load_file, save_file
 
 Tensors = Mapping[str, torch.Tensor]
 
+HOLLOW_SD15 = {
+    "model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3),
+    "first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3),
+    "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight": (77, 768),
+}
+"""Names and shapes that tell a checkpoint of SD 1.5 in its usual size."""
+
+HOLLOW_SDXL = {
+    **dict(list(HOLLOW_SD15.items())[:2]),
+    "conditioner.embedders.1.model.positional_embedding": (77, 1280),
+}
+"""The same of SDXL."""
+
+
+def write_hollow(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
+    """A whole file of safetensors with zeros (F16) of these shapes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: torch.zeros(shape, dtype=torch.float16) for name, shape in shapes.items()}, path
+    )
+    return path
+
+
 _RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",

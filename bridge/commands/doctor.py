@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from bridge.errors import BridgeError
+from krita_plugin.krita_bridge.wire.folders import PRESETS
 
 EXAMPLE = "krita-bridge doctor"
 
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         ("plugin", lambda home: doctor_krita.plugin(home, arguments.resources)),
         ("bridge", doctor_bridge.bridge),
         ("folder", doctor_bridge.folder),
-        ("model", lambda home: doctor_bridge.models(arguments.presets or home / "presets")),
+        ("model", lambda home: doctor_bridge.models(home, arguments.presets or home / PRESETS)),
     ]
     worst = Level.OK
     for subject, check in checks:

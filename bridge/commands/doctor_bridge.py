@@ -78,11 +78,12 @@ def folder(home: Path) -> Iterator[Finding]:
     yield Finding(level, "folder", f"{home}, {free:.1f} GiB free", remedy)
 
 
-def models(presets_dir: Path) -> Iterator[Finding]:
-    from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, load_presets
+def models(home: Path, presets_dir: Path) -> Iterator[Finding]:
+    from bridge.models.checkpoints import all_presets
+    from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder
 
     bad: list[BridgeError] = []
-    presets = load_presets(presets_dir, on_bad=bad.append)
+    presets = all_presets(presets_dir, home, bad.append)
     for error in bad:
         yield Finding(Level.WARN, "model", error.message, error.hint)
     for preset in presets.values():

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,23 @@ _TAGS = {LORAS: "<lora:{}>", HYPERNETWORKS: "<hypernet:{}>", EMBEDDINGS: "<{}>"}
 """How a prompt names the files of a folder."""
 
 _MOST_TAGS, _MOST_VAES = 2000, 100
+_MOST_VAES_OF_ALL = 4000
+"""In one message, of all presets together."""
 
 _Layer = tuple[str, list[int]]
 _USUAL_VAE: _Layer = ("decoder.conv_in.weight", [512, 4, 3, 3])
 """That of SD 1.5 and SDXL."""
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What the header of a safetensors file tells, as far as it is asked here. `in_channels`: what the UNet in it takes, 0
+    where there is none. `vae`: the first layer of the VAE's decoder; its name tells the kind, its shape how wide it is and
+    for what latents."""
+
+    in_channels: int
+    is_sdxl: bool
+    vae: _Layer | None
 
 
 def info_of(preset: Preset) -> PresetInfo:
@@ -64,10 +78,12 @@ def info_of(preset: Preset) -> PresetInfo:
     )
 
 
-def with_files(info: PresetInfo, preset: Preset, home: Path) -> PresetInfo:
-    """`info` of the preset with what the model brings for prompts, and with the VAEs, right now."""
+def with_files(info: PresetInfo, preset: Preset, home: Path, presets: int) -> PresetInfo:
+    """`info` of the preset, one of so many `presets` in a message, with what the model brings for prompts, and with the VAEs,
+    right now."""
     root = _root(preset)
-    return replace(info, vaes=vaes_of(preset, home), tags=() if root is None else tags_in(root))
+    vaes = vaes_of(preset, home)[: _MOST_VAES_OF_ALL // presets]
+    return replace(info, vaes=vaes, tags=() if root is None else tags_in(root))
 
 
 def tags_in(folder: Path) -> tuple[str, ...]:
@@ -90,19 +106,17 @@ def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
     source, root = preset.model, _root(preset)
     own: _Layer | None = _USUAL_VAE
     if isinstance(source, ModelFile):
-        own = _first_of_decoder(source.path)
+        own = _weights(source.path).vae
     elif root is not None:
-        own = next(map(_first_of_decoder, (root / VAE).glob("*.safetensors")), None)
+        own = next((_weights(path).vae for path in (root / VAE).glob("*.safetensors")), None)
     if own is None:
         return ()
     files = Library(home / VAES, "VAE", root and root / VAES).named()
-    fitting = (name for name, path in files.items() if _first_of_decoder(path) == own)
+    fitting = (name for name, path in files.items() if _weights(path).vae == own)
     return tuple(islice(fitting, _MOST_VAES))
 
 
-def _first_of_decoder(path: Path) -> _Layer | None:
-    """The first layer of the VAE in a file: its name tells the kind, its shape how wide it is and for what latents."""
-    tensors = _tensors(path)
+def _first_of_decoder(tensors: Mapping[str, Any]) -> _Layer | None:
     for prefix in VAE_PREFIXES:
         for name in _FIRST_OF_DECODER:
             if prefix + name in tensors:
@@ -143,9 +157,8 @@ def _unet(preset: Preset) -> tuple[int, bool]:
     if isinstance(source, HubModel):
         return 0, preset.native >= SDXL.native
     if isinstance(source, ModelFile):
-        tensors = _tensors(source.path)
-        shape = _shape(tensors.get(_FIRST_CONV))
-        return (shape[1] if len(shape) == 4 else 0), _SDXL_TEXT in tensors
+        told = _weights(source.path)
+        return told.in_channels, told.is_sdxl
     assert root is not None
     try:
         config = read_json(root / UNET / "config.json")
@@ -154,6 +167,23 @@ def _unet(preset: Preset) -> tuple[int, bool]:
     channels = config.get("in_channels")
     is_sdxl = config.get("addition_embed_type") == "text_time"
     return (channels if isinstance(channels, int) else 0), is_sdxl
+
+
+def _weights(path: Path) -> _Weights:
+    try:
+        facts = path.stat()
+    except OSError:
+        return _Weights(0, False, None)
+    return _read_weights(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=1000)
+def _read_weights(path: Path, _size: int, _changed: int) -> _Weights:
+    """Kept for as long as the file stays as it is: a header of SDXL takes 5 ms, and every client that comes asks for all."""
+    tensors = _tensors(path)
+    shape = _shape(tensors.get(_FIRST_CONV))
+    in_channels = shape[1] if len(shape) == 4 else 0
+    return _Weights(in_channels, _SDXL_TEXT in tensors, _first_of_decoder(tensors))
 
 
 def _tensors(path: Path) -> Mapping[str, Any]:

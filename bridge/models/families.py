@@ -7,8 +7,10 @@ No torch here: the server process may import this.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from bridge.models.loaded import Resolution
 
@@ -39,6 +41,13 @@ class Family:
     text: TextEncoding
     inputs: tuple[int, ...]
     """Input channels of the UNet that the engine can feed: 4 latent, 5 with depth, or 9 with mask and masked latents."""
+
+    def side(self, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
+        """The side, px, that a model with these configurations was trained at: the UNet's latent side times the VAE's scale."""
+        latent, blocks = unet.get("sample_size"), vae.get("block_out_channels")
+        if not isinstance(latent, int) or not isinstance(blocks, list | tuple):
+            return self.native
+        return int(latent * 2 ** (len(blocks) - 1))
 
     def resolution(self, native: int) -> Resolution:
         """Where a model of the family trained at the side `native` paints well.

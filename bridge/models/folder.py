@@ -146,8 +146,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def inspect_folder(root: Path, variant: str | None = None) -> FolderModel:
-    """Finds the parts of a model in diffusers layout and checks them as far as headers go.
+def inspect_folder(
+    root: Path,
+    variant: str | None = None,
+    read_header: weights.ReadHeader = weights.read_header,
+) -> FolderModel:
+    """Finds the parts of a model in diffusers layout and checks them as far as headers go,
+    with `weights.read_header`, or `weights.glance` where torch may not be loaded.
 
     Raises BridgeError: MODEL_MISSING, MODEL_CORRUPT, MODEL_UNSAFE, or BAD_INPUT for a model of a kind
     that the bridge does not know.
@@ -166,10 +171,10 @@ def inspect_folder(root: Path, variant: str | None = None) -> FolderModel:
             f"{root} is not a model in diffusers layout: it has no folder “{UNET}”.",
             "Name the folder that holds model_index.json, or use “file” for a single-file checkpoint.",
         )
-    unet = _component(root, UNET, variant)
-    vae = _component(root, VAE, variant)
+    unet = _component(root, UNET, variant, read_header)
+    vae = _component(root, VAE, variant, read_header)
     text_names = [name for name in (TEXT, TEXT_2) if (root / name).is_dir()]
-    text = tuple(_component(root, name, variant) for name in text_names)
+    text = tuple(_component(root, name, variant, read_header) for name in text_names)
     family = _family(root, unet, text_names)
     tokenizers = tuple(root / name.replace(TEXT, "tokenizer") for name in text_names)
     scheduler = read_json(root / SCHEDULER_CONFIG)
@@ -187,14 +192,16 @@ def inspect_folder(root: Path, variant: str | None = None) -> FolderModel:
         tokenizers=tokenizers,
         scheduler_config=scheduler,
         files=tuple(files),
-        preview=_preview(root, vae, variant),
+        preview=_preview(root, vae, variant, read_header),
     )
 
 
-def _preview(root: Path, vae: Component, variant: str | None) -> Component | None:
+def _preview(
+    root: Path, vae: Component, variant: str | None, read_header: weights.ReadHeader
+) -> Component | None:
     if not (root / PREVIEW).is_dir():
         return None
-    found = _component(root, PREVIEW, variant)
+    found = _component(root, PREVIEW, variant, read_header)
     if found.config.get("latent_channels", 4) != vae.config.get("latent_channels", 4):
         raise weights.corrupt(found.folder, "is for latents of another kind than the model's")
     return found
@@ -218,12 +225,14 @@ def inspect_part(folder: Path, name: str, variant: str | None = None) -> Compone
     return _read_component(folder, name, variant)
 
 
-def _component(root: Path, name: str, variant: str | None) -> Component:
+def _component(
+    root: Path, name: str, variant: str | None, read_header: weights.ReadHeader
+) -> Component:
     folder = root / name
     class_name = _class_name(read_json(folder / "config.json"))
     if class_name not in _CLASSES[name]:
         raise unknown_kind(root, f"its {name} is a {class_name[:60] or 'nameless class'}")
-    return _read_component(folder, name, variant)
+    return _read_component(folder, name, variant, read_header)
 
 
 def refuse_adapter(folder: Path) -> None:
@@ -237,7 +246,12 @@ def refuse_adapter(folder: Path) -> None:
         )
 
 
-def _read_component(folder: Path, name: str, variant: str | None) -> Component:
+def _read_component(
+    folder: Path,
+    name: str,
+    variant: str | None,
+    read_header: weights.ReadHeader = weights.read_header,
+) -> Component:
     refuse_adapter(folder)
     config = read_json(folder / "config.json")
     present = {path.name for path in folder.iterdir()}
@@ -250,7 +264,7 @@ def _read_component(folder: Path, name: str, variant: str | None) -> Component:
         files += [folder / shard for shard in shard_names(read_json(files[0]), str(files[0]))]
     for path in files:
         if path.suffix == weights.SUFFIX:
-            weights.read_header(path)
+            read_header(path)
     return Component(folder, _class_name(config), config, tuple(files), chosen_variant)
 
 

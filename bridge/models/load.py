@@ -22,6 +22,7 @@ from bridge.models.hashing import HashCache, folder_sha256
 from bridge.models.loaded import LoadedModel, SwappedVae
 from bridge.models.parts import OnPart, Parts, is_out_of_memory, with_brake
 from bridge.models.preview import TinyDecoder, fit_linear_decoder
+from bridge.models.single_file_loader import load_file
 from bridge.models.vae import read_vae, with_tiny_vae
 from bridge.presets import (
     EmbeddedModel,
@@ -152,7 +153,7 @@ def _file(
     on_bytes = _hash_progress([source.path], source.label, report)
     sha256 = cache.sha256(source.path, on_bytes)
     on_part = _part_progress(source.label, report)
-    return sha256, single_file.load_file(model, device, dtype, on_part)
+    return sha256, load_file(model, device, dtype, on_part)
 
 
 def _locate(
@@ -220,7 +221,7 @@ def _assemble(
         name=name,
         sha256=sha256,
         family=parts.family,
-        resolution=parts.family.resolution(_native(parts)),
+        resolution=parts.family.resolution(parts.family.side(parts.unet.config, parts.vae.config)),
         unet=parts.unet,
         vae=parts.vae,
         text=parts.text,
@@ -249,11 +250,3 @@ def _preview(parts: Parts) -> Callable[[torch.Tensor], torch.Tensor]:
         return TinyDecoder(parts.tiny.network)
     vae = parts.vae
     return fit_linear_decoder(vae) if isinstance(vae, AutoencoderKL) else TinyDecoder(vae)
-
-
-def _native(parts: Parts) -> int:
-    """The side the UNet was trained at, px: its latent side times the VAE's scale."""
-    side = parts.unet.config.sample_size
-    if not isinstance(side, int):
-        return parts.family.native
-    return int(side * 2 ** (len(parts.vae.config.block_out_channels) - 1))

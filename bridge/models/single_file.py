@@ -1,8 +1,8 @@
-"""A model in one .safetensors file in the original layout of SD 1.5 or SDXL.
+"""A model in one .safetensors file in the original layout of SD 1.5 or SDXL: what it is, told by its header.
 
 The file has the weights only. What else a model is (configurations, scheduler, tokenizer) comes from
 configs/ beside this module, or from the folder that the preset names, so no network is needed.
-The conversion of names is diffusers'.
+Nothing here loads torch: the server process lists the painter's checkpoints.
 """
 
 from __future__ import annotations
@@ -12,41 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
-from safetensors.torch import load_file as load_tensors
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
-
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, weights
 from bridge.models.families import SD15, SDXL, Family
-from bridge.models.loaded import TextEncoder
-from bridge.models.parts import (
-    OnPart,
-    Parts,
-    finished,
-    reading,
-    text_encoder,
-    vae_dtype,
-)
-from bridge.models.tokenizers import CLIP_VOCABULARY, END, clip_tokenizer, read_tokenizer
 
 CONFIGS = Path(__file__).parent / "configs"
 
-_UNET, _VAE = "model.diffusion_model.", "first_stage_model."
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
 _CLIP, _SDXL_CLIP, _SDXL_OPEN_CLIP = (
     "cond_stage_model.",
     "conditioner.embedders.0.",
     "conditioner.embedders.1.",
 )
-_FIRST_CONV = "model.diffusion_model.input_blocks.0.0.weight"
+_FIRST_CONV = f"{UNET}input_blocks.0.0.weight"
 _CLIP_WEIGHT = "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight"
-_PREFIXES: Mapping[str, tuple[str, ...]] = {
+TEXT_ENCODERS: Mapping[str, tuple[str, ...]] = {
     SD15.name: (_CLIP,),
     SDXL.name: (_SDXL_CLIP, _SDXL_OPEN_CLIP),
 }
-_PADS = (END, "!")
 
 
 @dataclass(frozen=True)
@@ -57,11 +40,18 @@ class FileModel:
     family: Family
     config: Path
     in_channels: int
+    width: int
+    """Channels that the UNet's first layer puts out."""
     scheduler_config: Mapping[str, Any]
 
 
-def inspect_file(path: Path, config: Path | None = None) -> FileModel:
-    """What the checkpoint at `path` is, by its header alone.
+def inspect_file(
+    path: Path,
+    config: Path | None = None,
+    read_header: weights.ReadHeader = weights.read_header,
+) -> FileModel:
+    """What the checkpoint at `path` is, by its header alone: read with `weights.read_header`, or with `weights.glance`
+    where torch may not be loaded.
 
     Raises BridgeError as `weights.read_header`, and BAD_INPUT for a file that is no SD 1.5 or SDXL
     checkpoint.
@@ -70,45 +60,21 @@ def inspect_file(path: Path, config: Path | None = None) -> FileModel:
         raise BridgeError(
             Code.BAD_INPUT, f"{path} is a folder.", "Write “folder” for “file” in the preset."
         )
-    header = weights.read_header(path)
+    header = read_header(path)
     family = _family(path, header)
     shape = header.tensors[_FIRST_CONV].shape
-    in_channels = shape[1] if len(shape) == 4 else 0
+    width, in_channels = shape[:2] if len(shape) == 4 else (0, 0)
     if in_channels not in family.inputs:
         raise folder.unknown_kind(path, f"its unet takes {in_channels} channels")
     root = config or CONFIGS / family.name
     scheduler = folder.read_json(root / folder.SCHEDULER_CONFIG)
-    return FileModel(path, family, root, in_channels, {**scheduler, **_prediction(header)})
-
-
-def load_file(model: FileModel, device: torch.device, dtype: torch.dtype, on_part: OnPart) -> Parts:
-    """The parts of `model`. Raises BridgeError (MODEL_CORRUPT) when weights are missing or do not fit."""
-    precision = vae_dtype(_vae_config(model), model.family, dtype)
-    with reading(model.path, f"does not fit the {model.family.label} layout"):
-        tensors = load_tensors(model.path)
-        text = []
-        for number, prefix in enumerate(_PREFIXES[model.family.name]):
-            on_part("text encoder")
-            text.append(_text_encoder(model, _take(tensors, prefix), number, device, dtype))
-        on_part("VAE")
-        vae = AutoencoderKL.from_single_file(
-            _take(tensors, _VAE), dtype=precision, **_options(model, folder.VAE)
-        )
-        vae = finished(vae, model.path, device, precision)
-        on_part("UNet")
-        unet = UNet2DConditionModel.from_single_file(
-            _take(tensors, _UNET),
-            dtype=dtype,
-            in_channels=model.in_channels,
-            **_options(model, folder.UNET),
-        )
-        unet = finished(unet, model.path, device, dtype)
-    return Parts(model.family, unet, vae, tuple(text), model.scheduler_config)
+    said = _prediction(header)
+    return FileModel(path, family, root, in_channels, width, {**scheduler, **said})
 
 
 def _family(path: Path, header: weights.WeightsHeader) -> Family:
     names = header.tensors
-    has_unet, has_vae = _FIRST_CONV in names, any(name.startswith(_VAE) for name in names)
+    has_unet, has_vae = _FIRST_CONV in names, any(name.startswith(VAE) for name in names)
     if has_unet and has_vae and f"{_SDXL_OPEN_CLIP}model.positional_embedding" in names:
         return SDXL
     if has_unet and has_vae and _CLIP_WEIGHT in names:
@@ -146,42 +112,3 @@ def _prediction(header: weights.WeightsHeader) -> dict[str, Any]:
         facts["rescale_betas_zero_snr"] = True
         facts["timestep_spacing"] = "trailing"
     return facts
-
-
-def _options(model: FileModel, subfolder: str) -> dict[str, Any]:
-    return {"config": str(model.config), "subfolder": subfolder, "local_files_only": True}
-
-
-def _vae_config(model: FileModel) -> dict[str, Any]:
-    return folder.read_json(model.config / folder.VAE / "config.json")
-
-
-def _text_encoder(
-    model: FileModel,
-    tensors: dict[str, torch.Tensor],
-    number: int,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> TextEncoder:
-    suffix = f"_{number + 1}" if number else ""
-    network = create_diffusers_clip_model_from_ldm(
-        CLIPTextModelWithProjection if number else CLIPTextModel,
-        tensors,
-        subfolder=f"{folder.TEXT}{suffix}",
-        config=str(model.config),
-        torch_dtype=dtype,
-        local_files_only=True,
-    )
-    own = model.config / f"tokenizer{suffix}"
-    if own.is_dir():
-        tokenizer = read_tokenizer(own)
-    elif network.config.vocab_size == CLIP_VOCABULARY:
-        tokenizer = clip_tokenizer(_PADS[number])
-    else:
-        raise weights.missing(own)
-    return text_encoder(tokenizer, finished(network, model.path, device, dtype), own)
-
-
-def _take(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Moves the tensors below `prefix` out of `tensors`, so that each part's memory is freed in turn."""
-    return {name: tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}

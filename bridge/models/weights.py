@@ -8,7 +8,7 @@ its name, and never opened.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,15 @@ HOW_TO_CONVERT = (
 HOW_TO_MEND = "Fetch the file again, or compare its size and hash with those where you got it."
 
 _MAX_HEADER_BYTES = 100_000_000
+_MALFORMED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 _ZIP = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -47,12 +56,28 @@ class WeightsHeader:
     metadata: Mapping[str, str]
 
 
+ReadHeader = Callable[[Path], WeightsHeader]
+"""`read_header` or `glance`."""
+
+
 def read_header(path: Path) -> WeightsHeader:
     """The header of a safetensors file, checked against the file's size; reads no tensor.
 
     Raises BridgeError: MODEL_MISSING when there is no such file, MODEL_UNSAFE for a pickle by name or
     by content, MODEL_CORRUPT for everything else that is not a whole safetensors file.
     """
+    header = glance(path)
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise corrupt(path, f"is damaged ({error})") from error
+    return header
+
+
+def glance(path: Path) -> WeightsHeader:
+    """The same without the checks of safetensors, which loads torch for them: for the server process, which may not. That
+    the file is long enough is seen, that every tensor has the bytes its shape asks for is not."""
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise unsafe(path)
     try:
@@ -69,20 +94,21 @@ def read_header(path: Path) -> WeightsHeader:
     if 8 + length > size:
         raise corrupt(path, f"is incomplete: it ends within its header, at {size} bytes")
     try:
-        with safe_open(path, framework="pt"):
-            pass
         with path.open("rb") as file:
             file.seek(8)
             header = json.loads(file.read(length))
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise corrupt(path, _size_problem(path, length, size) or f"is damaged ({error})") from error
-    metadata = header.pop("__metadata__", None) or {}
-    tensors = {
-        name: TensorInfo(str(entry["dtype"]), tuple(entry["shape"]))
-        for name, entry in header.items()
-    }
+        metadata = dict(header.pop("__metadata__", None) or {})
+        tensors = {
+            name: TensorInfo(str(entry["dtype"]), tuple(entry["shape"]))
+            for name, entry in header.items()
+        }
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    except _MALFORMED as error:
+        raise corrupt(path, f"is damaged ({error})") from error
     if not tensors:
         raise corrupt(path, "holds no weights")
+    if 8 + length + end > size:
+        raise corrupt(path, f"is incomplete: it has {size} of {8 + length + end} bytes")
     return WeightsHeader(tensors, metadata)
 
 
@@ -129,18 +155,3 @@ def _looks_pickled(start: bytes) -> bool:
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return True
     return start[:1] in (b"c", b"(", b"]", b"}", b")", b"l", b"d") and b"\n" in start
-
-
-def _size_problem(path: Path, length: int, size: int) -> str:
-    """ "is incomplete ..." when the header can be read and promises another size; otherwise empty."""
-    try:
-        with path.open("rb") as file:
-            file.seek(8)
-            header = json.loads(file.read(length))
-        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-        promised = 8 + length + max(ends, default=0)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
-    if promised > size:
-        return f"is incomplete: it has {size} of {promised} bytes"
-    return ""

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 64
 _MOST_SKIPPED = 8
-"""Of so many preset files that cannot be used the docker says why; the log has all."""
+"""Of so many preset files and checkpoints that cannot be used the docker says why; the log has all."""
 
 
 def serve(
@@ -68,15 +68,16 @@ def serve(
 
 
 def offer(presets_dir: Path, home: Path) -> Offer:
-    """What clients may choose from: our presets and the painter's own, and why some of these are left out; with
-    what lies in the bridge's folder `home`."""
+    """What clients may choose from: our presets, the painter's own presets and checkpoints, and why some of these are left
+    out; with what lies in the bridge's folder `home`."""
     from bridge.models.abilities import info_of, tags_in, with_files
-    from bridge.presets import DEFAULT_PRESET, load_presets
+    from bridge.models.checkpoints import all_presets
+    from bridge.presets import DEFAULT_PRESET
 
     from .session import Offer
 
     bad: list[BridgeError] = []
-    presets = load_presets(presets_dir, on_bad=bad.append)
+    presets = all_presets(presets_dir, home, bad.append)
     for error in bad:
         log.error("%s", error)
     told = tuple(str(error) for error in bad[:_MOST_SKIPPED])
@@ -84,7 +85,7 @@ def offer(presets_dir: Path, home: Path) -> Offer:
     live = {preset.name: preset.live for preset in presets.values()}
 
     def look(info: PresetInfo) -> PresetInfo:
-        return with_files(info, presets[info.name], home)
+        return with_files(info, presets[info.name], home, len(presets))
 
     return Offer(infos, DEFAULT_PRESET, told, live, look, lambda: tags_in(home))
 

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 class Offer:
     """What every client is told at the start: the presets, and which one an empty name means.
 
-    `skipped`: why a preset file of the painter's is left out, a sentence each. `live`: how each preset samples
+    `skipped`: why preset files and checkpoints of the painter's are left out, a sentence each. `live`: how each preset samples
     while live painting is on; the clients need not know. `with_files` adds to a preset what lies beside its model, and
     `tags` tells what lies in the painter's folders for any: each time a client comes, so that new files need no restart.
     """

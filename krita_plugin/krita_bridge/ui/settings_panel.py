@@ -42,7 +42,9 @@ class SettingsPanel(QtWidgets.QFrame):  # type: ignore[misc]
         folder = QtWidgets.QPushButton(tr("Folder of Presets, LoRAs, VAEs..."))
         folder.setObjectName("painters_folders")
         folder.setToolTip(
-            tr("Read when Krita connects to the bridge; presets when the bridge starts")
+            tr(
+                "Where checkpoints go too. Read when Krita connects to the bridge; models and presets when the bridge starts"
+            )
         )
         folder.clicked.connect(lambda _=False: show_painters_folders())
         for widget in (

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 LORAS, EMBEDDINGS, HYPERNETWORKS, VAES = "loras", "embeddings", "hypernetworks", "vaes"
-PRESETS = "presets"
+PRESETS, MODELS = "presets", "models"
 
-PAINTERS_OWN = (PRESETS, LORAS, EMBEDDINGS, HYPERNETWORKS, VAES)
+PAINTERS_OWN = (PRESETS, MODELS, LORAS, EMBEDDINGS, HYPERNETWORKS, VAES)

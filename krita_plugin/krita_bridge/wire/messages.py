@@ -453,7 +453,7 @@ class EngineStatus:
 class Welcome:
     """The answer to Hello. `unacknowledged` are finished jobs of this client: ask with Resume.
 
-    `skipped`: a sentence for each preset file of the painter's that cannot be used. `tags`: what prompts can name beside
+    `skipped`: a sentence for each preset file or checkpoint of the painter's that cannot be used. `tags`: what prompts can name beside
     words with any preset.
     """
 

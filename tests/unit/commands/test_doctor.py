@@ -14,6 +14,7 @@ from bridge.commands.krita_places import KritaPlace
 from krita_plugin.krita_bridge import link
 from tests.bridge_process import PATIENCE
 from tests.scripted_bridge import ScriptedBridge
+from tests.single_file import HOLLOW_SD15, write_hollow
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {"krita_bridge.desktop": b"-", "krita_bridge/__init__.py": b"x = 1"}
@@ -100,8 +101,20 @@ def test_a_preset_whose_model_is_gone_is_a_warning(tmp_path: Path) -> None:
         .replace("embedded = true", 'folder = "nowhere"')
     )
     (tmp_path / "mine.toml").write_text(text)
-    levels = {f.level for f in doctor_bridge.models(tmp_path) if "mine" in f.sentence}
+    levels = {f.level for f in doctor_bridge.models(tmp_path, tmp_path) if "mine" in f.sentence}
     assert levels == {Level.WARN}
+
+
+def test_checkpoints_are_named_and_those_that_cannot_be_used_are_a_warning(tmp_path: Path) -> None:
+    write_hollow(tmp_path / "models" / "boats.safetensors", HOLLOW_SD15)
+    write_hollow(tmp_path / "models" / "lora.safetensors", {"lora_unet.lora_up.weight": (1,)})
+    found = {
+        name: finding.level
+        for finding in doctor_bridge.models(tmp_path, tmp_path / "presets")
+        for name in ("boats", "lora.safetensors")
+        if name in finding.sentence
+    }
+    assert found == {"boats": Level.OK, "lora.safetensors": Level.WARN}
 
 
 def test_a_check_that_fails_is_a_finding_itself(tmp_path: Path) -> None:

@@ -10,19 +10,23 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from bridge.errors import BridgeError, Code
+from bridge.models.folder import EMBEDDED_FOLDER
 from bridge.server import app, runfile
 from krita_plugin.krita_bridge.wire.limits import MAX_TEXT_BYTES
 from krita_plugin.krita_bridge.wire.messages import (
+    IMAGE,
     Ended,
     EngineState,
     EngineStatus,
     Progress,
+    Result,
     Welcome,
     dumps,
 )
@@ -35,6 +39,7 @@ from tests.bridge_process import (
     client,
     submit,
 )
+from tests.single_file import HOLLOW_SD15, write_hollow
 from tests.tiny_vaes import EMBEDDED_VAE
 
 
@@ -64,15 +69,50 @@ def test_the_serve_process_never_imports_torch_or_numpy() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 async def test_krita_bridge_serve_itself_loads_no_torch(tmp_path: Path) -> None:
+    write_hollow(tmp_path / "models" / "file.safetensors", HOLLOW_SD15)
+    shutil.copytree(EMBEDDED_FOLDER, tmp_path / "models" / "folder")
     process = BridgeProcess(
         tmp_path, command=(sys.executable, "-m", "bridge.cli", "serve", "--home")
     )
     try:
         async with client(process.wait_until_listening()) as painter:
             await painter.sync()
+            assert painter.welcome is not None
+            assert {"file", "folder"} <= {preset.name for preset in painter.welcome.presets}
             maps = Path(f"/proc/{process.process.pid}/maps").read_text()
             assert "aiohttp" in maps, "its C parser is there, so the map is the right one"
             assert "torch" not in maps and "numpy" not in maps
+    finally:
+        process.kill()
+
+
+async def test_a_checkpoint_in_the_folder_models_is_offered_and_paints(
+    tmp_path: Path, sd15: Path
+) -> None:
+    """By the real bridge and its real engine; what is still being copied is not offered yet."""
+    shutil.copytree(sd15, tmp_path / "models" / "oils" / "Mine v1.5")
+    whole = write_hollow(tmp_path / "models" / "coming.safetensors", HOLLOW_SD15)
+    whole.write_bytes(whole.read_bytes()[:-1])
+    process = BridgeProcess(
+        tmp_path, command=(sys.executable, "-m", "bridge.cli", "serve", "--home")
+    )
+    try:
+        async with client(process.wait_until_listening()) as painter:
+            assert painter.welcome is not None
+            offered = {preset.name: preset for preset in painter.welcome.presets}
+            assert (offered["oils/Mine v1.5"].label, offered["oils/Mine v1.5"].native) == (
+                "oils/Mine v1.5",
+                64,
+            )
+            (sentence,) = painter.welcome.skipped
+            assert "coming.safetensors is incomplete" in sentence
+            job = submit("one", "a boat", 64, 64)
+            request = replace(job.request, preset="oils/Mine v1.5", steps=1)
+            await painter.send(replace(job, request=request))
+            answer, frame = await painter.until(Result, Ended)
+            assert isinstance(answer, Result), answer
+            assert answer.facts.preset == "oils/Mine v1.5"
+            assert frame.tensors[IMAGE].shape == (64, 64, 4)
     finally:
         process.kill()
 
@@ -220,3 +260,23 @@ def test_a_welcome_holds_as_many_files_as_a_message_can(tmp_path: Path) -> None:
     status = EngineStatus(EngineState.READY, "Ready.")
     text = dumps(Welcome(1, "0", presets, "embedded", status, (), (), tags))
     assert len(tags) == 2000 and len(text.encode()) < MAX_TEXT_BYTES / 2
+
+
+def test_a_welcome_holds_as_many_checkpoints_as_are_offered(tmp_path: Path) -> None:
+    decoder = dict([tuple(HOLLOW_SD15.items())[1]])
+    vae = write_hollow(tmp_path / "vaes" / f"{0:095}.safetensors", decoder)
+    checkpoint = write_hollow(tmp_path / "models" / f"{0:0100}.safetensors", HOLLOW_SD15)
+    for number in range(1, 201):
+        checkpoint.with_name(f"{number:0100}.safetensors").hardlink_to(checkpoint)
+    for number in range(1, 100):
+        vae.with_name(f"{number:095}.safetensors").hardlink_to(vae)
+    offer = app.offer(tmp_path / "presets", tmp_path)
+    presets, _ = offer.now()
+    status = EngineStatus(EngineState.READY, "Ready.")
+    tags = tuple(f"<lora:{number:0100}>" for number in range(2000))
+    text = dumps(Welcome(1, "0", presets, "embedded", status, (), offer.skipped, tags))
+    (sentence,) = offer.skipped
+    assert "more than 200 models" in sentence
+    offered = [preset for preset in presets if len(preset.name) == 100]
+    assert len(offered) == 200 and all(len(preset.vaes) >= 19 for preset in offered)
+    assert len(text.encode()) < MAX_TEXT_BYTES
