@@ -5,7 +5,7 @@ Reading order: ``colours`` and ``canvas`` (what a stroke is), ``things`` (what c
 would ask for them), ``painter`` (one seed gives one painting), ``dataset`` (paintings as latents on
 disk) and ``paintings`` (fresh ones), ``tokens`` and ``networks`` (the model).
 
-Trainings: ``denoiser``; on ``loop``: ``decoder`` (the VAE's and the preview's), ``depth`` (the depth
+Trainings: ``denoiser`` (``soup`` takes the mean of two); on ``loop``: ``decoder`` (the VAE's and the preview's), ``depth`` (the depth
 estimator); on top of the finished model, with ``finetune``: ``controlnet``, ``few_steps``, ``style``
 (a LoRA), ``word`` (a textual inversion). Then ``export``.
 

@@ -23,6 +23,7 @@ from bridge.models.training.few_steps import train_few_steps
 from bridge.models.training.finetune import TuneRun
 from bridge.models.training.loop import PartRun
 from bridge.models.training.recogniser import EXAMPLES, train_recogniser
+from bridge.models.training.soup import stir
 from bridge.models.training.style import train_style
 from bridge.models.training.word import train_word
 
@@ -35,7 +36,18 @@ BUILT_UPON: dict[str, tuple[Callable[[TuneRun], None], int]] = {
 }
 """What is trained on the exported model, and how many images it sees unless told."""
 
-STEPS = ("decoder", "depth", "denoiser", "export", *BUILT_UPON, "evaluate", "card", "judge", "all")
+STEPS = (
+    "decoder",
+    "depth",
+    "denoiser",
+    "export",
+    *BUILT_UPON,
+    "evaluate",
+    "card",
+    "judge",
+    "soup",
+    "all",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shards", type=int, default=96, help="denoiser: shards on disk")
     parser.add_argument("--ranks", type=int, default=2, help="denoiser: processes")
     parser.add_argument(
-        "--start", type=Path, help="denoiser: an exported folder to begin from without a checkpoint"
+        "--start",
+        type=Path,
+        help="an exported folder: denoiser begins from it without a checkpoint, soup takes the mean with it",
     )
     parser.add_argument(
         "--compiled", action="store_true", help="denoiser: fused kernels; takes a C++ compiler"
@@ -66,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = _parser().parse_args()
     torch.set_num_threads(1)
-    steps = STEPS[:-2] if args.step == "all" else (args.step,)
+    steps = STEPS[: STEPS.index("judge")] if args.step == "all" else (args.step,)
     if "decoder" in steps:
         train_decoder(PartRun(args.cache, args.crops, args.seed))
     if "depth" in steps:
@@ -92,6 +106,8 @@ def main() -> None:
         export(args.cache, args.out, args.seed, args.note)
     if "judge" in steps:
         train_recogniser(PartRun(args.cache, EXAMPLES, args.seed))
+    if "soup" in steps:
+        stir(args.out, args.start, args.note)
     if "evaluate" in steps:
         results = evaluate(args.out, args.samples)
         for rate in results.rates:

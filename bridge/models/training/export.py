@@ -143,15 +143,20 @@ def export(cache: Path, folder: Path, seed: int, note: str = "") -> None:
                 "seed": seed,
                 "note": note,
             }
+    write_record(folder, made["runs"])
+
+
+def write_record(folder: Path, runs: dict[str, Any]) -> None:
+    """What made the weights in ``folder``, and their hashes."""
     weights = sorted(folder.rglob("*.safetensors"))
     for path in weights:
         path.chmod(0o644)
-    record.write_text(
+    (folder / "provenance.json").write_text(
         json.dumps(
             {
                 "script": "python -m bridge.models.training all",
                 "data": "procedural paintings of bridge/models/training/painter.py, nothing else",
-                "runs": made["runs"],
+                "runs": runs,
                 "sha256": {
                     path.relative_to(folder).as_posix(): hashlib.sha256(
                         path.read_bytes()

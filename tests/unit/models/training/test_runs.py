@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from bridge.models.training import dataset, decoder, denoiser
+from bridge.models.training import dataset, decoder, denoiser, soup
 from bridge.models.training.checkpoint import Checkpoint
 from bridge.models.training.dataset import load_shard
 from bridge.models.training.decoder import train_decoder
 from bridge.models.training.denoiser import DenoiserRun, train_denoiser, warm_start
-from bridge.models.training.export import export
+from bridge.models.training.export import EMBEDDED, export
 from bridge.models.training.loop import PartRun
 from bridge.models.training.networks import build_text_encoder, build_unet, build_vae
 from bridge.models.training.sampler import Sampling, generate, load
@@ -151,3 +153,26 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert rates[0] < rates[1] < rates[2] == rates[3] == 1.0
     assert rates[4] == pytest.approx(0.5)
     assert rates[5] == pytest.approx(0.02)
+
+
+def test_a_soup_is_the_mean_of_two_denoisers_and_its_record_fits(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        shutil.copytree(EMBEDDED, folder)
+    part = "text_encoder/model.safetensors"
+    before = load_file(two / part)
+    save_file({name: tensor * 3 for name, tensor in before.items()}, two / part, {"format": "pt"})
+    soup.stir(one, two, "of two")
+    after = load_file(one / part)
+    name = next(name for name in before if name.endswith("token_embedding.weight"))
+    torch.testing.assert_close(after[name].float(), before[name].float() * 2, rtol=1e-3, atol=1e-3)
+    record = json.loads((one / "provenance.json").read_text())
+    assert record["runs"]["denoiser"]["note"] == "of two"
+    assert record["sha256"][part] == hashlib.sha256((one / part).read_bytes()).hexdigest()
+    assert (
+        record["runs"]["decoder"]
+        == json.loads((two / "provenance.json").read_text())["runs"]["decoder"]
+    )
+    (two / "tokenizer" / "vocab.json").write_text("{}")
+    with pytest.raises(ValueError, match="words"):
+        soup.stir(one, two)
