@@ -33,7 +33,7 @@ def test_a_kept_picture_is_a_layer_and_one_undo_step_and_stays_in_the_selection(
     document.select_rectangle(60, 50, 200, 150)
     live.docker.choose_mode("Refine")
     before = Before.of(document)
-    live.begin(0.8)
+    live.begin(1.0)
     studio.krita.shortcut("alt+Return", "krita_bridge_keep")
     studio.krita.wait_until(
         lambda: any(not layer.locked for layer in layers_of(document, PROMPT)), PATIENCE
