@@ -1,7 +1,8 @@
 """``python -m bridge.models.training``: the steps that make the embedded model.
 
 ``all`` does the whole; each step goes on from its last checkpoint, so it can be stopped any time.
-``judge`` trains the judge of things anew, which ships and is no part of the model.
+``judge`` trains the judge of things anew, which ships and is no part of the model; ``soup`` gives a
+denoiser the mean of its weights and another's.
 """
 
 from __future__ import annotations
@@ -36,18 +37,8 @@ BUILT_UPON: dict[str, tuple[Callable[[TuneRun], None], int]] = {
 }
 """What is trained on the exported model, and how many images it sees unless told."""
 
-STEPS = (
-    "decoder",
-    "depth",
-    "denoiser",
-    "export",
-    *BUILT_UPON,
-    "evaluate",
-    "card",
-    "judge",
-    "soup",
-    "all",
-)
+ALL = ("decoder", "depth", "denoiser", "export", *BUILT_UPON, "evaluate", "card")
+STEPS = (*ALL, "judge", "soup", "all")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,9 +69,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    args = _parser().parse_args()
+    parser = _parser()
+    args = parser.parse_args()
+    if args.step == "soup" and args.start is None:
+        parser.error("soup needs --start, the folder of the other state")
     torch.set_num_threads(1)
-    steps = STEPS[: STEPS.index("judge")] if args.step == "all" else (args.step,)
+    steps = ALL if args.step == "all" else (args.step,)
     if "decoder" in steps:
         train_decoder(PartRun(args.cache, args.crops, args.seed))
     if "depth" in steps:
