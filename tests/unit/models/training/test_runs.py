@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from bridge.models.training import dataset, decoder, denoiser, soup
+from bridge.models.training.__main__ import main
 from bridge.models.training.checkpoint import Checkpoint
 from bridge.models.training.dataset import load_shard
 from bridge.models.training.decoder import train_decoder
@@ -176,3 +177,12 @@ def test_a_soup_is_the_mean_of_two_denoisers_and_its_record_fits(tmp_path: Path)
     (two / "tokenizer" / "vocab.json").write_text("{}")
     with pytest.raises(ValueError, match="words"):
         soup.stir(one, two)
+
+
+def test_a_soup_of_one_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["training", "soup"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "soup needs --start" in capsys.readouterr().err
