@@ -37,6 +37,7 @@ _INSIDE = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*){0,9}", re.ASCII
 """A path in a repository, which cannot lead out of it."""
 
 _VARIANT = re.compile(r"[A-Za-z0-9_]{1,32}", re.ASCII)
+_PREDICTION = re.compile("epsilon|v_prediction")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +75,13 @@ class ModelFile(_Source):
     """A checkpoint in one .safetensors file, in the original layout.
 
     `config`: a folder in diffusers layout whose configurations (and tokenizers, where it has them)
-    describe the model; None for a plain SD 1.5 or SDXL one, of which the bridge has them.
+    describe the model; None for a plain SD 1.5, SD 2 or SDXL one, of which the bridge has them.
+    `prediction`: what the UNet predicts, "epsilon" or "v_prediction"; None: what the file says, or is found to predict.
     """
 
     path: Path
     config: Path | None = None
+    prediction: str | None = None
 
     @property
     def label(self) -> str:
@@ -392,6 +395,7 @@ def _read_source(table: Table, base: Path) -> ModelSource:
             path=table.path("file", base),
             config=table.path("config", base) if "config" in table else None,
             vae=vae,
+            prediction=table.optional_matching("prediction", _PREDICTION),
         )
     else:
         source = _read_hub(table, vae)

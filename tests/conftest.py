@@ -92,6 +92,14 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sd2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SD 2 in diffusers layout; not to be changed."""
+    from tests.tiny_models import make_tiny_sd2
+
+    return make_tiny_sd2(tmp_path_factory.mktemp("tiny") / "sd2")
+
+
+@pytest.fixture(scope="session")
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny SDXL in diffusers layout; not to be changed."""
     from tests.tiny_models import make_tiny_sdxl

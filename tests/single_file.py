@@ -1,4 +1,4 @@
-"""Writes a diffusers folder as one .safetensors file in the original layout (CompVis SD 1, StabilityAI SDXL).
+"""Writes a diffusers folder as one .safetensors file in the original layout (CompVis SD 1, StabilityAI SD 2 and SDXL).
 
 Written from the layouts themselves, not from diffusers' converter, so that loading such a file tests
 the converter too.
@@ -6,6 +6,7 @@ the converter too.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,6 +38,12 @@ def write_hollow(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
     )
     return path
 
+
+HOLLOW_SD2 = {
+    **dict(list(HOLLOW_SD15.items())[:2]),
+    "cond_stage_model.model.positional_embedding": (77, 1024),
+}
+"""The same of SD 2."""
 
 _RESNET = {
     "norm1": "in_layers.0",
@@ -89,6 +96,9 @@ def write_single_file(folder: Path, path: Path, *, extra: Tensors | None = None)
         first = clip_names(parts["text_encoder"], "conditioner.embedders.0.transformer.")
         second = open_clip_names(parts["text_encoder_2"], "conditioner.embedders.1.model.")
         tensors |= first | second
+    elif json.loads((folder / "text_encoder/config.json").read_text())["hidden_act"] == "gelu":
+        whole = _with_what_sd2_leaves_unused(parts["text_encoder"])
+        tensors |= open_clip_names(whole, "cond_stage_model.model.")
     else:
         tensors |= clip_names(parts["text_encoder"], "cond_stage_model.transformer.")
     everything = tensors | dict(extra or {})
@@ -151,6 +161,22 @@ def vae_names(tensors: Tensors) -> dict[str, torch.Tensor]:
 def clip_names(tensors: Tensors, prefix: str) -> dict[str, torch.Tensor]:
     """A CLIP text model's weights as transformers 4 wrote them, which is what the checkpoints hold."""
     return {f"{prefix}text_model.{n.removeprefix('text_model.')}": t for n, t in tensors.items()}
+
+
+def _with_what_sd2_leaves_unused(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """SD 2's text encoder as its checkpoints have it: with the last layer and the projection, which no picture needs. Not a
+    number in them: any use of them shows."""
+    named = {f"text_model.{n.removeprefix('text_model.')}": tensor for n, tensor in tensors.items()}
+    last = _highest(named, r"text_model\.encoder\.layers\.(\d+)")
+    layers = "text_model.encoder.layers."
+    for name, tensor in list(named.items()):
+        if name.startswith(f"{layers}{last}."):
+            named[name.replace(f"{layers}{last}.", f"{layers}{last + 1}.")] = torch.full_like(
+                tensor, torch.nan
+            )
+    width = named["text_model.final_layer_norm.bias"].shape[0]
+    named["text_projection.weight"] = torch.full((width, width), torch.nan)
+    return named
 
 
 def open_clip_names(tensors: Tensors, prefix: str) -> dict[str, torch.Tensor]:

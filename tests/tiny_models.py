@@ -1,4 +1,4 @@
-"""Small random models in the true formats: SD 1.5 and SDXL layouts, seeded, a few hundred kB each.
+"""Small random models in the true formats: SD 1.5, SD 2 and SDXL layouts, seeded, a few hundred kB each.
 
 They paint nothing sensible, but every shape, name and file is that of the real ones.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -34,23 +35,55 @@ _BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_lin
 
 def make_tiny_sd15(folder: Path, *, in_channels: int = 4, seed: int = 0) -> Path:
     """Write a tiny SD 1.5 in diffusers layout; `in_channels` 9 makes it an inpainting model, 5 one with depth."""
+    return _make_tiny_sd(
+        folder, "<|endoftext|>", _text_config(), seed, in_channels=in_channels, attention_head_dim=8
+    )
+
+
+def make_tiny_sd2(folder: Path, *, in_channels: int = 4, seed: int = 0) -> Path:
+    """Write a tiny SD 2 in diffusers layout: the 23 layers of its OpenCLIP text encoder that are used, heads of one size,
+    linear projections, velocity as its prediction."""
+    text = _text_config(num_hidden_layers=23, hidden_act="gelu")
+    return _make_tiny_sd(
+        folder,
+        "!",
+        text,
+        seed,
+        "v_prediction",
+        in_channels=in_channels,
+        attention_head_dim=(2, 4, 4, 4),
+        use_linear_projection=True,
+    )
+
+
+def _make_tiny_sd(
+    folder: Path,
+    pad_token: str,
+    text: CLIPTextConfig,
+    seed: int,
+    prediction: str = "epsilon",
+    **unet_options: Any,
+) -> Path:
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(
         sample_size=8,
-        in_channels=in_channels,
         block_out_channels=(WIDTH,) * 4,
         layers_per_block=1,
         cross_attention_dim=WIDTH,
-        attention_head_dim=8,
         norm_num_groups=8,
+        **unet_options,
     )
     pipeline = StableDiffusionPipeline(
         vae=make_tiny_vae(scaling_factor=0.18215),
-        text_encoder=CLIPTextModel(_text_config()).eval(),
-        tokenizer=make_tiny_tokenizer(folder / "tokenizer"),
+        text_encoder=CLIPTextModel(text).eval(),
+        tokenizer=make_tiny_tokenizer(folder / "tokenizer", pad_token),
         unet=unet.eval(),
         scheduler=DDIMScheduler(
-            **_BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1
+            **_BETAS,
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+            prediction_type=prediction,
         ),
         safety_checker=None,
         feature_extractor=None,
@@ -152,17 +185,18 @@ def make_tiny_tokenizer(folder: Path, pad_token: str = "<|endoftext|>") -> CLIPT
     return CLIPTokenizer.from_pretrained(folder, model_max_length=77, pad_token=pad_token)
 
 
-def _text_config() -> CLIPTextConfig:
+def _text_config(**options: Any) -> CLIPTextConfig:
     size = 2 * (127 - 33) + 2
-    return CLIPTextConfig(
-        vocab_size=size,
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
-        projection_dim=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=77,
-        bos_token_id=size - 2,
-        eos_token_id=size - 1,
-        pad_token_id=size - 1,
-    )
+    fields = {
+        "vocab_size": size,
+        "hidden_size": WIDTH,
+        "intermediate_size": 2 * WIDTH,
+        "projection_dim": WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 77,
+        "bos_token_id": size - 2,
+        "eos_token_id": size - 1,
+        "pad_token_id": size - 1,
+    }
+    return CLIPTextConfig(**{**fields, **options})

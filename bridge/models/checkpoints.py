@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, single_file, weights
+from bridge.models.families import SD2, SD15, Family
 from bridge.presets import MAX_NATIVE, MIN_NATIVE, ModelFile, ModelFolder, Preset, load_presets
 from krita_plugin.krita_bridge.wire.folders import MODELS
 
@@ -126,9 +127,17 @@ def _preset(name: str, path: Path, shipped: Mapping[str, Preset]) -> Preset:
             f"{path} is not of the usual size of a {model.family.label} model.",
             "Write a preset that names its “config” too (presets/README.md).",
         )
-    like = shipped[model.family.name]
+    like = _like(model.family, shipped)
     source = ModelFile(path, tiny_vae=like.model.tiny_vae)
-    return replace(like, name=name, label=name, model=source, native=model.family.native)
+    return replace(like, name=name, label=name, model=source, native=model.native)
+
+
+def _like(family: Family, shipped: Mapping[str, Preset]) -> Preset:
+    """The shipped preset that models of `family` sample as. SD 2 has none: SD 1.5's, but for the networks that hang on what
+    the text encoder makes of words."""
+    if family is SD2:
+        return replace(shipped[SD15.name], controls={}, ip_adapter=None)
+    return shipped[family.name]
 
 
 def _of_folder(name: str, path: Path, shipped: Mapping[str, Preset]) -> Preset:
@@ -138,7 +147,7 @@ def _of_folder(name: str, path: Path, shipped: Mapping[str, Preset]) -> Preset:
     model = folder.inspect_folder(path, variant, weights.glance)
     family, config = model.family, model.unet.config
     usual = folder.read_json(single_file.CONFIGS / family.name / folder.UNET / "config.json")
-    like = shipped[family.name]
+    like = _like(family, shipped)
     if any(config.get(key) != usual[key] for key in ("block_out_channels", "cross_attention_dim")):
         like = replace(like, controls={}, depth_estimator=None, ip_adapter=None)
         tiny_vae = None

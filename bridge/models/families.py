@@ -68,6 +68,19 @@ SD15 = Family(
     inputs=(4, 5, 9),
 )
 
+SD2 = Family(
+    name="sd2",
+    label="Stable Diffusion 2",
+    native=768,
+    multiple=8,
+    latent_channels=4,
+    latent_scale=8,
+    text=TextEncoding.CLIP_LAST,
+    inputs=(4, 5, 9),
+)
+"""Its latents are SD 1.5's. Published at two sides: with `native` where it predicts velocity, else with SD 1.5's. Its text
+encoder has 24 layers, of which it was trained with the first 23, and only those are loaded: clip skip counts from there."""
+
 SDXL = Family(
     name="sdxl",
     label="Stable Diffusion XL",

@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.errors import BridgeError, Code
 from bridge.models import weights
-from bridge.models.families import SD15, SDXL, Family
+from bridge.models.families import SD2, SD15, SDXL, Family
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 """Where the model that comes with the bridge lies."""
@@ -280,7 +280,7 @@ def _family(root: Path, unet: Component, text_names: Sequence[str]) -> Family:
     if list(text_names) == [TEXT, TEXT_2] and unet.config.get("addition_embed_type") == "text_time":
         family = SDXL
     elif list(text_names) == [TEXT] and unet.config.get("addition_embed_type") is None:
-        family = SD15
+        family = SD2 if unet.config.get("use_linear_projection") else SD15
     else:
         raise unknown_kind(root, f"it has the text encoders {', '.join(text_names) or 'none'}")
     channels = unet.config.get("in_channels")
@@ -312,5 +312,5 @@ def unknown_kind(path: Path | str, why: str) -> BridgeError:
     return BridgeError(
         Code.BAD_INPUT,
         f"The model {path} is of a kind that the bridge cannot run: {why}.",
-        "Use a Stable Diffusion 1.5 or SDXL model, plain, for inpainting or with depth.",
+        "Use a Stable Diffusion 1.5, 2 or SDXL model, plain, for inpainting or with depth.",
     )

@@ -149,7 +149,7 @@ def _file(
     report: OnProgress,
     cache: HashCache,
 ) -> tuple[str, Parts]:
-    model = single_file.inspect_file(source.path, source.config)
+    model = single_file.inspect_file(source.path, source.config, prediction=source.prediction)
     on_bytes = _hash_progress([source.path], source.label, report)
     sha256 = cache.sha256(source.path, on_bytes)
     on_part = _part_progress(source.label, report)

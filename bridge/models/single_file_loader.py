@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file as load_tensors
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from bridge.models import folder, weights
+from bridge.models.families import SD2, SD15, SDXL
 from bridge.models.loaded import TextEncoder
 from bridge.models.parts import (
     OnPart,
@@ -20,10 +22,12 @@ from bridge.models.parts import (
     text_encoder,
     vae_dtype,
 )
+from bridge.models.prediction import measure_prediction
 from bridge.models.single_file import TEXT_ENCODERS, UNET, VAE, FileModel
 from bridge.models.tokenizers import CLIP_VOCABULARY, END, clip_tokenizer, read_tokenizer
 
-_PADS = (END, "!")
+_PADS: Mapping[str, tuple[str, ...]] = {SD15.name: (END,), SD2.name: ("!",), SDXL.name: (END, "!")}
+"""What each text encoder of a family was trained to see after a prompt's end."""
 
 
 def load_file(model: FileModel, device: torch.device, dtype: torch.dtype, on_part: OnPart) -> Parts:
@@ -48,7 +52,24 @@ def load_file(model: FileModel, device: torch.device, dtype: torch.dtype, on_par
             **_options(model, folder.UNET),
         )
         unet = finished(unet, model.path, device, dtype)
-    return Parts(model.family, unet, vae, tuple(text), model.scheduler_config)
+    scheduler_config = dict(model.scheduler_config)
+    if model.family is SD2:
+        _settle_sd2(unet, text[0], scheduler_config)
+    return Parts(model.family, unet, vae, tuple(text), scheduler_config)
+
+
+def _settle_sd2(
+    unet: UNet2DConditionModel, text: TextEncoder, scheduler_config: dict[str, Any]
+) -> None:
+    """Fills in what configs/sd2 leaves open, as the published models differ in it: what the UNet predicts, and at which side
+    it was trained."""
+    if "prediction_type" not in scheduler_config:
+        scheduler_config["prediction_type"] = measure_prediction(unet, text)
+    if unet.config.sample_size is None:
+        native = (
+            SD2.native if scheduler_config["prediction_type"] == "v_prediction" else SD15.native
+        )
+        unet.register_to_config(sample_size=native // SD2.latent_scale)
 
 
 def _options(model: FileModel, subfolder: str) -> dict[str, Any]:
@@ -79,7 +100,7 @@ def _text_encoder(
     if own.is_dir():
         tokenizer = read_tokenizer(own)
     elif network.config.vocab_size == CLIP_VOCABULARY:
-        tokenizer = clip_tokenizer(_PADS[number])
+        tokenizer = clip_tokenizer(_PADS[model.family.name][number])
     else:
         raise weights.missing(own)
     return text_encoder(tokenizer, finished(network, model.path, device, dtype), own)

@@ -30,7 +30,7 @@ def read_tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def clip_tokenizer(pad: str = END) -> CLIPTokenizer:
-    """CLIP's own tokenizer. `pad` fills up a prompt: END for SD 1.5, "!" for SDXL's second encoder."""
+    """CLIP's own tokenizer. `pad` fills up a prompt: END for SD 1.5, "!" for OpenCLIP, as in SD 2 and SDXL's second encoder."""
     merges = _merges()
     return CLIPTokenizer(
         vocab=_vocabulary(merges), merges=merges, pad_token=pad, model_max_length=_MAX_TOKENS

@@ -85,7 +85,8 @@ def test_the_docker_is_told_the_models_name_and_what_a_request_leaves_open(tmp_p
 def test_a_template_goes_round_the_prompt(tmp_path: Path) -> None:
     assert read_preset(write(tmp_path)).template == "{prompt}"
     text = GOOD + 'template = "{prompt}, oil painting"\n'
-    assert read_preset(write(tmp_path, text)).template == "{prompt}, oil painting"
+    preset = read_preset(write(tmp_path, text))
+    assert preset.template == preset.info.template == "{prompt}, oil painting"
 
 
 def test_a_relative_path_starts_at_the_presets_folder(tmp_path: Path) -> None:
@@ -131,6 +132,10 @@ def test_an_ip_adapter_may_lie_on_the_hub(tmp_path: Path) -> None:
         (
             'file = "/m.safetensors"\nconfig = "/c"',
             ModelFile(Path("/m.safetensors"), Path("/c")),
+        ),
+        (
+            'file = "/m.safetensors"\nprediction = "v_prediction"',
+            ModelFile(Path("/m.safetensors"), prediction="v_prediction"),
         ),
         ('repo = "a/b"', HubModel("a/b")),
         ('file = "/m.safetensors"\nvae = "/v"', ModelFile(Path("/m.safetensors"), vae=Path("/v"))),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,9 +29,10 @@ from krita_plugin.krita_bridge.wire.messages import (
     dumps,
     loads,
 )
-from tests.single_file import HOLLOW_SD15, HOLLOW_SDXL, write_hollow, write_single_file
+from tests.single_file import HOLLOW_SD2, HOLLOW_SD15, HOLLOW_SDXL, write_hollow, write_single_file
 
 FIRST_CONV, DECODER, _ = HOLLOW_SD15
+LABELS = "model.diffusion_model.label_emb.0.0.weight"
 SHIPPED = load_presets()
 
 
@@ -87,20 +89,40 @@ def test_inpainting_and_depth_are_told_by_the_channels(
     assert (set(presets), len(bad)) == (({"mine"}, 0) if is_listed else (set(), 1))
 
 
+@pytest.mark.parametrize(("channels", "native"), [(4, 768), (5, 512), (9, 512)])
+def test_sd_2_samples_as_sd_1_without_the_networks_made_for_its_words(
+    tmp_path: Path, channels: int, native: int
+) -> None:
+    shapes = {**HOLLOW_SD2, FIRST_CONV: (320, channels, 3, 3)}
+    path = write_hollow(tmp_path / "models" / "mine.safetensors", shapes)
+    presets, bad = listed(tmp_path)
+    like, mine = SHIPPED["sd15"], presets["mine"]
+    assert not bad and like.depth_estimator is not None
+    assert mine.model == ModelFile(path, tiny_vae=like.model.tiny_vae)
+    assert mine.native == native
+    assert (mine.controls, mine.ip_adapter, mine.depth_estimator) == (
+        {},
+        None,
+        like.depth_estimator,
+    )
+
+
 def test_without_torch_the_same_is_told_of_a_checkpoint(sdxl: Path, tmp_path: Path) -> None:
     path = write_single_file(sdxl, tmp_path / "model.safetensors")
     assert inspect_file(path, read_header=weights.glance) == inspect_file(path)
 
 
-@pytest.mark.parametrize(("family", "fp16"), [("sd15", False), ("sdxl", True)])
+@pytest.mark.parametrize(("family", "fp16"), [("sd15", False), ("sd2", False), ("sdxl", True)])
 def test_a_folder_in_diffusers_layout_becomes_one_too(
     tmp_path: Path, family: str, fp16: bool
 ) -> None:
     root = hollow_folder(tmp_path / "models" / "v1.5", family, fp16)
     presets, bad = listed(tmp_path)
     assert not bad
-    like = SHIPPED[family]
+    like = SHIPPED["sd15" if family == "sd2" else family]
     source = ModelFolder(root, "fp16" if fp16 else None, tiny_vae=like.model.tiny_vae)
+    changes: dict[str, Any] = {"controls": {}, "ip_adapter": None, "native": 768}
+    like = replace(like, **changes) if family == "sd2" else like
     assert presets == {"v1.5": replace(like, name="v1.5", label="v1.5", model=source)}
 
 
@@ -129,7 +151,7 @@ def test_what_a_folder_brings_comes_before_what_the_shipped_preset_names(tmp_pat
     ("shapes", "words"),
     [
         ({"lora_unet_mid_block.lora_up.weight": (4, 4)}, "it is a LoRA"),
-        ({"cond_stage_model.model.ln_final.weight": (4,)}, "Stable Diffusion 2"),
+        ({**HOLLOW_SD2, LABELS: (1280, 2048)}, "unCLIP"),
         ({"double_blocks.0.img_attn.qkv.weight": (4, 4)}, "Flux"),
         ({**HOLLOW_SD15, FIRST_CONV: (32, 4, 3, 3)}, "Write a preset"),
     ],

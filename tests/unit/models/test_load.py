@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from bridge.errors import BridgeError, Code
 from bridge.models import hashing
 from bridge.models import load as load_module
-from bridge.models.families import SD15, SDXL
+from bridge.models.families import SD2, SD15, SDXL
 from bridge.models.load import load
 from bridge.models.loaded import LoadedModel
 from bridge.presets import EmbeddedModel, ModelFile, ModelFolder
 from tests.single_file import write_single_file
-from tests.tiny_models import make_tiny_sd15
+from tests.tiny_models import make_tiny_sd2, make_tiny_sd15
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 TEXT = "text_encoder/model.safetensors"
@@ -47,14 +47,15 @@ def test_a_folder_gives_its_own_weights_for_inference(sd15: Path) -> None:
     assert (model.device, model.dtype) == (torch.device("cpu"), torch.float32)
 
 
-def test_family_and_sides_come_from_the_model(sd15: Path, sdxl: Path) -> None:
+def test_family_and_sides_come_from_the_model(sd15: Path, sd2: Path, sdxl: Path) -> None:
+    assert load(ModelFolder(sd2), "cpu").family is SD2
     one, two = load(ModelFolder(sd15), "cpu"), load(ModelFolder(sdxl), "cpu")
     assert (one.family, one.resolution.native, len(one.text)) == (SD15, 64, 1)
     assert (two.family, two.resolution.native, len(two.text)) == (SDXL, 128, 2)
     assert two.text[1].tokenizer.pad_token == "!"
 
 
-@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+@pytest.mark.parametrize("family", ["sd15", "sd2", "sdxl"])
 def test_a_single_file_is_the_same_model_as_its_folder(
     family: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -63,7 +64,8 @@ def test_a_single_file_is_the_same_model_as_its_folder(
     one, other = load(ModelFolder(folder), "cpu"), load(ModelFile(path, folder), "cpu")
     assert_same_weights(one, other)
     assert one.family is other.family
-    assert other.scheduler_config["beta_end"] == one.scheduler_config["beta_end"]
+    for key in ("beta_end", "prediction_type"):
+        assert other.scheduler_config[key] == one.scheduler_config[key]
     tokens = [
         model.text[-1].tokenizer("a red boat", padding="max_length").input_ids
         for model in (one, other)
@@ -74,12 +76,17 @@ def test_a_single_file_is_the_same_model_as_its_folder(
     assert torch.equal(*pictures)
 
 
-def test_an_inpainting_model_keeps_its_nine_channels(tmp_path: Path) -> None:
-    folder = make_tiny_sd15(tmp_path / "inpaint", in_channels=9)
-    path = write_single_file(folder, tmp_path / "inpaint.safetensors")
-    plain = make_tiny_sd15(tmp_path / "plain")
+@pytest.mark.parametrize(
+    ("make", "channels"), [(make_tiny_sd15, 9), (make_tiny_sd2, 9), (make_tiny_sd2, 5)]
+)
+def test_a_model_for_inpainting_or_with_depth_keeps_its_channels(
+    make: Callable[..., Path], channels: int, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "own", in_channels=channels)
+    path = write_single_file(folder, tmp_path / "own.safetensors")
+    plain = make(tmp_path / "plain")
     one, other = load(ModelFolder(folder), "cpu"), load(ModelFile(path, plain), "cpu")
-    assert one.unet.config.in_channels == other.unet.config.in_channels == 9
+    assert one.unet.config.in_channels == other.unet.config.in_channels == channels
     assert_same_weights(one, other)
 
 
