@@ -178,6 +178,7 @@ class Preset:
             clip_skip=self.clip_skip,
             guidance_rescale=self.guidance_rescale,
             detail=self.detail,
+            template=self.template,
         )
 
 
@@ -394,8 +395,8 @@ def _read_source(table: Table, base: Path) -> ModelSource:
         source = ModelFile(
             path=table.path("file", base),
             config=table.path("config", base) if "config" in table else None,
-            vae=vae,
             prediction=table.optional_matching("prediction", _PREDICTION),
+            vae=vae,
         )
     else:
         source = _read_hub(table, vae)

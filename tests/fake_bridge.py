@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 from bridge.errors import BridgeError
+from bridge.live.sampling import LiveSampling
 from bridge.server import app
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 
 PRESETS = (PresetInfo("fake", "Fake", "fake model", 64, 2, 1.0, "none"),)
+
+LIVE = LiveSampling(2, template="{prompt} <lora:few>")
 
 
 def main() -> int:
@@ -30,7 +33,7 @@ def main() -> int:
         return ServiceConfig(
             results=given.home / "results",
             worker_command=[sys.executable, "-m", "tests.fake_worker", given.broken_unless],
-            offer=Offer(PRESETS, "fake"),
+            offer=Offer(PRESETS, "fake", live={"fake": LIVE}),
             idle_minutes=given.idle_minutes,
             handshake_seconds=given.handshake_seconds,
             heartbeat_seconds=given.heartbeat_seconds,

@@ -234,4 +234,5 @@ def facts_of(submit: messages.Submit) -> messages.ResultFacts:
         match_colors=request.match_colors,
         detail=request.detail or 0.0,
         vae=request.vae or "",
+        template=request.template or PRESET.template,
     )

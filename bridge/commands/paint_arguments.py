@@ -65,11 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="1 ignores what is there, 0 keeps it (default: the mode's)",
     )
     add_sampling_arguments(parser)
-    for name, kind, what in (
-        ("--detail", float, "0 to 1: strength of the second pass over large regions; 0: none"),
-        ("--template", str, "what stands round the prompt, which goes where it says {prompt}"),
-    ):
-        _add_of_preset(parser, name, kind, what)
+    _add_of_preset(
+        parser, "--detail", float, "0 to 1: strength of the second pass over large regions; 0: none"
+    )
     parser.add_argument(
         "--blend",
         choices=[blend.value for blend in Blend],
@@ -110,6 +108,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
         ("--clip-skip", int, "1 to 12: the text encoder's layer, counted from the last; 1 is none"),
         ("--guidance-rescale", float, "0 to 1: takes back the contrast of a high guidance"),
         ("--vae", str, "another VAE, by the name of its file in the folder vaes"),
+        ("--template", str, "what stands round the prompt, which goes where it says {prompt}"),
     ):
         _add_of_preset(parser, name, kind, what)
 

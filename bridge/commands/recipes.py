@@ -23,6 +23,7 @@ _SAME_NAMES = (
     "clip_skip",
     "guidance_rescale",
     "detail",
+    "template",
     "match_colors",
 )
 

@@ -219,6 +219,7 @@ def _request(arguments: argparse.Namespace) -> messages.PaintRequest:
             clip_skip=arguments.clip_skip,
             guidance_rescale=arguments.guidance_rescale,
             vae=arguments.vae,
+            template=arguments.template,
             upscale=arguments.factor,
             references=tuple(given.reference for given in arguments.reference),
         )

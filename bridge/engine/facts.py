@@ -57,6 +57,7 @@ def facts_of(
         detail=settings.detail,
         draft=settings.draft,
         vae=settings.vae,
+        template=settings.template,
         weights=tuple(weights),
         image_sha256=_sha256(snapshot.image),
         mask_sha256=_sha256(snapshot.mask),

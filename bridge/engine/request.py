@@ -11,7 +11,7 @@ from bridge.engine.schedule import steps_run
 from bridge.engine.types import Job, MaskU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.presets import Preset
-from krita_plugin.krita_bridge.wire.messages import UpscalePart
+from krita_plugin.krita_bridge.wire.messages import PLACE, UpscalePart
 from krita_plugin.krita_bridge.wire.modes import MEANINGS, Blend, Mode, Prefill, implied_mode
 from krita_plugin.krita_bridge.wire.schedulers import identify
 
@@ -27,7 +27,7 @@ class Settings:
     `upscale` is how many times as large the result is, `part` what of it is made; None: all of it.
     `detail` is the strength of the second pass over what is larger than the model likes; `scale` what share of the size
     it would choose, each way, the model works at. `draft`: with the model's tiny VAE, where it has one. `vae`: the name of a
-    VAE in place of the preset's; empty for that.
+    VAE in place of the preset's; empty for that. `template` stands round the prompt.
     """
 
     preset: str
@@ -51,6 +51,7 @@ class Settings:
     scale: float = 1.0
     draft: bool = False
     vae: str = ""
+    template: str = PLACE
     part: UpscalePart | None = None
 
     @property
@@ -97,11 +98,12 @@ def resolve(job: Job, preset: Preset) -> Settings:
     steps = preset.steps if request.steps is None else request.steps
     negative_prompt = request.negative_prompt or preset.negative_prompt
     scheduler = request.scheduler or preset.scheduler
+    template = request.template or preset.template
     return Settings(
         preset=preset.name,
         prompt=request.prompt,
         negative_prompt=negative_prompt,
-        positive=read(request.prompt, request.seed, request.template or preset.template),
+        positive=read(request.prompt, request.seed, template),
         negative=read(negative_prompt, request.seed),
         seed=request.seed,
         steps=steps,
@@ -121,6 +123,7 @@ def resolve(job: Job, preset: Preset) -> Settings:
         scale=request.scale,
         draft=request.draft,
         vae=request.vae or "",
+        template=template,
         part=request.part,
     )
 

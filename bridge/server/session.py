@@ -196,12 +196,16 @@ class Session:
     def _paint_live(self, update: LiveUpdate, frame: Frame) -> None:
         self._check_preset(update.request.preset)
         live = self._offer.live.get(update.request.preset or self._offer.default_preset)
-        request = live.fill_in(update.request) if live is not None else update.request
+        request = update.request
         try:
+            if live is not None:
+                request = live.fill_in(request)
             self._mirror.take(replace(update, request=request), frame.tensors)
         except Drift:
             self._dispatcher.stop_live(self._client, self._outbox)
             self._outbox.put(LiveResync(update.live, update.revision))
+        except MessageError as error:
+            raise BridgeError(Code.BAD_MESSAGE, str(error)) from error
         else:
             self._dispatcher.paint_live(self._client, self._mirror, self._outbox)
 

@@ -69,22 +69,24 @@ def with_conditions(
     request: PaintRequest,
     controls: Sequence[ChosenControl],
     references: Sequence[ChosenReference],
-    number: int,
+    keeps_maps: bool,
 ) -> PaintRequest:
-    """The request of variation `number` with all of these. One map is enough to be kept: the first variation's."""
-    asked = [chosen.control for chosen in controls]
-    if number:
-        asked = [replace(control, keep=False) for control in asked]
-    pictures = tuple(chosen.reference for chosen in references)
-    return replace(request, controls=tuple(asked), references=pictures)
+    """The request with all of these. `keeps_maps`: the maps that shall be kept come with its result; else none does."""
+    chosen = controls if keeps_maps else without_maps(controls)
+    pictures = tuple(each.reference for each in references)
+    return replace(request, controls=tuple(each.control for each in chosen), references=pictures)
+
+
+def without_maps(controls: Sequence[ChosenControl]) -> Tuple[ChosenControl, ...]:
+    """`controls`, none of whose maps shall be kept."""
+    return tuple(replace(each, control=replace(each.control, keep=False)) for each in controls)
 
 
 def without_keep(
     controls: Sequence[ChosenControl], kept: ChosenControl
 ) -> Tuple[ChosenControl, ...]:
     """`controls` once the map of `kept` has become a layer: it need not become another."""
-    done = replace(kept, control=replace(kept.control, keep=False))
-    return tuple(done if chosen == kept else chosen for chosen in controls)
+    return tuple(without_maps([each])[0] if each == kept else each for each in controls)
 
 
 def what_is_missing(

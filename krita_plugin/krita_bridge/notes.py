@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Dict, Optional, Tuple
 
 from .conditions import ChosenControl, ChosenReference, read_chosen
+from .plain import read_object
 from .sampling import AS_PRESET, Sampling, read_sampling
 from .wire import limits
 from .wire.control import ControlKind
@@ -38,7 +39,7 @@ class DocumentNote:
 def read_note(text: str) -> Optional[DocumentNote]:
     """The note of a job; None when it is somebody else's."""
     try:
-        return from_fields(DocumentNote, _object(text))
+        return from_fields(DocumentNote, read_object(text))
     except MessageError:
         return None
 
@@ -70,7 +71,12 @@ class Form:
 
 def read_form(text: str) -> Form:
     """A form as `Form.dumps` wrote it; whatever is missing or odd keeps its default."""
-    values = _object(text)
+    return form_of(read_object(text))
+
+
+def form_of(values: object) -> Form:
+    """A form out of what `to_fields` made of it; whatever is missing or odd keeps its default."""
+    values = values if isinstance(values, dict) else {}
     kept: Dict[str, Any] = {}
     for field in fields(Form):
         value = values.get(field.name)
@@ -118,16 +124,8 @@ def new_memory(form: Form) -> DocumentMemory:
 
 def read_memory(data: bytes) -> Optional[DocumentMemory]:
     """The memory of a document; None when there is none, or none that can be read."""
-    values = _object(data.decode("utf-8", "replace"))
+    values = read_object(data.decode("utf-8", "replace"))
     document = values.get("document")
     if not isinstance(document, str) or not 0 < len(document) <= 64:
         return None
-    return DocumentMemory(document, read_form(json.dumps(values.get("form", {}))))
-
-
-def _object(text: str) -> Dict[str, Any]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
+    return DocumentMemory(document, form_of(values.get("form")))

@@ -116,7 +116,7 @@ class JobLayer:
         return time.monotonic() >= self._next_preview
 
     def finish(
-        self, bounds: Bounds, image: Buffer, name: str, record: Optional[Record] = None
+        self, bounds: Bounds, image: Buffer, name: str, record: Record
     ) -> Generator[float, None, Decision]:
         """Write the result and unlock the layer; returns what became of it. `record`: how it was made.
 

@@ -14,7 +14,8 @@ import json
 from dataclasses import dataclass
 from typing import Iterable, List, Optional, Protocol, Set
 
-from .notes import Form, read_form, without_files
+from .notes import Form, form_of, without_files
+from .plain import read_object
 from .recipe import our_fields, read_our_fields
 from .wire.geometry import Bounds, Extent
 from .wire.messages import ResultFacts, to_fields
@@ -49,11 +50,11 @@ class Record:
 def read_record(data: bytes) -> Optional[Record]:
     """The record as `Record.dumps` wrote it; None where there is none, or none that can be read."""
     text = data.decode("utf-8", "replace") if len(data) <= MOST_BYTES else ""
-    found = read_our_fields(text)
+    values = read_object(text)
+    found, asked = read_our_fields(values), values.get("asked")
     if found is None:
         return None
-    asked = json.loads(text).get("asked")
-    return Record(*found, without_files(read_form(json.dumps(asked))) if asked else None)
+    return Record(*found, without_files(form_of(asked)) if asked else None)
 
 
 class Annotated(Protocol):

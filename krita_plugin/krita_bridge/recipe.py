@@ -13,10 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple, TypeVar
 
+from .plain import read_object
 from .wire import limits
 from .wire.control import UsedControl
 from .wire.geometry import Bounds, Extent
 from .wire.messages import (
+    PLACE,
     MessageError,
     ResultFacts,
     UsedWeights,
@@ -50,8 +52,8 @@ class Recipe:
     """What can be asked for again. None: the text does not say.
 
     `scheduler` as the text calls it; `clip_skip` counts as A1111 does; `size` is that of the picture, px.
-    `vae`: in place of the preset's; empty for that. `references`: how many reference images there were. Neither they nor
-    what `controls` were taken from is in the text.
+    `vae`: in place of the preset's; empty for that. `template` stood round `prompt`; PLACE where that is all of it.
+    `references`: how many reference images there were. Neither they nor what `controls` were taken from is in the text.
     """
 
     prompt: str = ""
@@ -68,6 +70,7 @@ class Recipe:
     guidance_rescale: Optional[float] = None
     detail: Optional[float] = None
     vae: Optional[str] = None
+    template: Optional[str] = None
     size: Optional[Extent] = None
     references: Optional[int] = None
     controls: Optional[Tuple[UsedControl, ...]] = None
@@ -87,7 +90,7 @@ def texts(
 
 def read_recipe(found: Mapping[str, str]) -> Optional[Recipe]:
     """The recipe in the texts of a picture; None when there is none."""
-    ours = read_our_fields(found.get(OURS, ""))
+    ours = read_our_fields(read_object(found.get(OURS, "")))
     if ours is None:
         return read_parameters(found.get(PARAMETERS, ""))
     facts, canvas, _ = ours
@@ -106,16 +109,15 @@ def our_fields(facts: ResultFacts, canvas: Extent, bounds: Bounds) -> Dict[str, 
     }
 
 
-def read_our_fields(text: str) -> Optional[Tuple[ResultFacts, Extent, Bounds]]:
-    """Facts, canvas and bounds in JSON of `our_fields`; None in any other text."""
+def read_our_fields(values: Mapping[str, Any]) -> Optional[Tuple[ResultFacts, Extent, Bounds]]:
+    """Facts, canvas and bounds out of what `our_fields` made; None out of anything else."""
     try:
-        values = json.loads(text)
         return (
             from_fields(ResultFacts, values["facts"]),
             from_fields(Extent, values["canvas"]),
             from_fields(Bounds, values["bounds"]),
         )
-    except (ValueError, RecursionError, LookupError, TypeError, MessageError):
+    except (KeyError, MessageError):
         return None
 
 
@@ -137,6 +139,7 @@ def recipe_of(facts: ResultFacts, size: Optional[Extent] = None) -> Recipe:
         # Drafts have no second pass, whatever was asked for.
         detail=None if facts.draft else _within(facts.detail, 0.0, 1.0),
         vae=facts.vae,
+        template=_usable_template(facts.template),
         size=size,
         references=len(facts.references),
         controls=facts.controls,
@@ -205,6 +208,8 @@ def read_parameters(text: str) -> Optional[Recipe]:
         clip_skip=_whole(fields, "clip skip", 1, limits.MAX_CLIP_SKIP),
         guidance_rescale=_real(fields, "cfg rescale", 0.0, 1.0),
         vae=_VAE_ENDING.sub("", fields["vae"]) if "vae" in fields else None,
+        # What a picture was made with is here whole: another template round it would make another picture.
+        template=PLACE if fields else None,
         size=_size(fields.get("size", "")),
     )
 
@@ -225,6 +230,10 @@ def _scheduler(fields: Mapping[str, str]) -> Optional[str]:
 def _size(text: str) -> Optional[Extent]:
     match = _SIZE.fullmatch(text)
     return _usable(int(match[1]), int(match[2])) if match else None
+
+
+def _usable_template(text: str) -> Optional[str]:
+    return text if PLACE in text and len(text) <= limits.MAX_PROMPT_CHARACTERS else None
 
 
 def _usable(width: int, height: int) -> Optional[Extent]:

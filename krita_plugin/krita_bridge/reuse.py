@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from .conditions import ChosenControl, ChosenReference
+from .conditions import ChosenControl, ChosenReference, without_maps
 from .notes import Form
 from .pngtext import SIGNATURE, read_texts
 from .recipe import PARAMETERS, Recipe, read_recipe
@@ -77,7 +77,8 @@ def _conditions(recipe: Recipe, now: Form, asked: Optional[Form]) -> _Conditions
         # Documents keep no paths of files.
         whole = len(asked.references) >= (recipe.references or 0)
         left_out = [] if whole else [tr("reference images")]
-        return asked.controls, asked.references, left_out
+        # That a map was kept made no other picture.
+        return without_maps(asked.controls), asked.references, left_out
     controls, references, left_out = now.controls, now.references, []
     if recipe.controls is not None:
         again = [_from_canvas(used) for used in recipe.controls]

@@ -21,6 +21,7 @@ class Sampling:
     guidance_rescale: Optional[float] = None
     detail: Optional[float] = None
     vae: Optional[str] = None
+    template: Optional[str] = None
 
     @property
     def count(self) -> int:
@@ -64,6 +65,7 @@ def sampling_of(recipe: Recipe, preset: Optional[PresetInfo], now: Sampling) -> 
         now.guidance_rescale if recipe.guidance_rescale is None else recipe.guidance_rescale,
         now.detail if recipe.detail is None else recipe.detail,
         now.vae if recipe.vae is None else find_vae(recipe, preset),
+        now.template if recipe.template is None else recipe.template,
     )
     if preset is None:
         return said
@@ -74,6 +76,7 @@ def sampling_of(recipe: Recipe, preset: Optional[PresetInfo], now: Sampling) -> 
         preset.clip_skip,
         preset.guidance_rescale,
         preset.detail,
+        template=preset.template,
     )
     same = [f.name for f in fields(said) if getattr(said, f.name) == getattr(usual, f.name)]
     return replace(said, **dict.fromkeys(same))

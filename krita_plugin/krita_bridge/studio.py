@@ -196,8 +196,12 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             name = preset.name if preset else ""
             asked = [_request(form, name, mode, strength, n) for n in range(count)]
             requests = [
-                replace(
-                    with_conditions(request, form.controls, form.references, n), upscale=upscale
+                with_conditions(
+                    replace(request, upscale=upscale),
+                    form.controls,
+                    form.references,
+                    # Once is enough, and the larger document has no place for a map of the canvas as it is.
+                    keeps_maps=n == 0 and upscale == 1,
                 )
                 for n, request in enumerate(asked)
             ]
@@ -375,7 +379,8 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         name = layer_name(tr("{0} map", control_name(kept.kind)), entry.facts.seed)
         layer = JobLayer(document, name)
         layer.hide(True)
-        yield from layer.finish(kept.bounds, kept.image, name)
+        record = replace(self._record_of(entry), bounds=kept.bounds)
+        yield from layer.finish(kept.bounds, kept.image, name, record)
         asked = self.asked(entry)
         if asked is not None:
             chosen = asked.controls[kept.number]

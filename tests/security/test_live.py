@@ -16,6 +16,7 @@ from krita_plugin.krita_bridge.wire.control import Control, ControlKind, Control
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
+    PLACE,
     Fault,
     LivePicture,
     LiveResync,
@@ -156,6 +157,14 @@ async def test_a_lying_client_is_answered_and_the_connection_goes_on(bridge: Run
         await painter.send(replace(whole(), request=PaintRequest("a", preset="no such")))
         fault, _ = await painter.until(Fault)
         assert isinstance(fault, Fault) and fault.job == "live"
+        longest = PLACE.ljust(
+            limits.MAX_PROMPT_CHARACTERS, "a"
+        )  # within the preset's it is too long
+        wordy = whole(request=PaintRequest("a", template=longest))
+        await painter.send(wordy, *tensors_of(wordy).items())
+        fault, _ = await painter.until(Fault)
+        assert isinstance(fault, Fault) and (fault.code, fault.job) == ("bad_message", "live")
+        assert "template" in fault.message
         true = whole(revision=2)
         await painter.send(true, *tensors_of(true).items())
         picture, frame = await painter.until(LivePicture)

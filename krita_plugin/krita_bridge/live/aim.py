@@ -31,8 +31,7 @@ def aim(
     canvas, selection = document.canvas(), document.selection_bounds()
     plan = plan_capture(canvas, selection, native, request.strength, mode)
     check_live_area(plan.bounds)
-    # As for a variation after the first: a map is not kept of each live picture.
-    request = with_conditions(request, form.controls, form.references, number=1)
+    request = with_conditions(request, form.controls, form.references, keeps_maps=False)
     if any(not control.brings_picture for control in request.controls):
         plan = replace(plan, reads_image=True)
     sources = DocumentSources(document)

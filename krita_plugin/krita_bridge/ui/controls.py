@@ -68,7 +68,7 @@ class ControlRow(QtWidgets.QWidget):  # type: ignore[misc]
         self._keep.setObjectName("control_keep")
         self._keep.setToolTip(
             tr(
-                "With the next picture comes its map, on a hidden layer, to be changed or used again"
+                "With the next picture comes its map, on a hidden layer, to be changed or used again; not while upscaling"
             )
         )
         self._heard.add_detail(self._keep)

@@ -8,7 +8,7 @@ from ..qt import QtWidgets, pyqtSignal
 from ..sampling import Sampling
 from ..text import tr
 from ..wire import limits
-from ..wire.messages import PresetInfo
+from ..wire.messages import PLACE, PresetInfo
 from ..wire.schedulers import LABELS, identify
 
 _GUIDANCE_STEP, _RESCALE_STEP, _DETAIL_STEP = 0.5, 0.05, 0.05
@@ -37,6 +37,14 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._vae.setSizeAdjustPolicy(
             QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
+        self._template = QtWidgets.QLineEdit()
+        self._template.setMaxLength(limits.MAX_PROMPT_CHARACTERS)
+        self._template.setToolTip(
+            tr(
+                "What stands round each prompt, which goes where it says {0}; {0} alone is nothing but the prompt",
+                PLACE,
+            )
+        )
         self._preset: Optional[PresetInfo] = None
         self._wanted_vae: Optional[str] = None
         self._guidance.setToolTip(tr("How closely the prompt is followed; 1: as the model likes"))
@@ -61,6 +69,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             ("guidance_rescale", tr("Rescale"), self._rescale),
             ("detail", tr("Second pass"), self._detail),
             ("vae", tr("VAE"), self._vae),
+            ("template", tr("Template"), self._template),
         ):
             field.setObjectName(name)
             field.setAccessibleName(label)
@@ -77,6 +86,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             field.valueChanged.connect(lambda _: self.changed.emit())
         self._scheduler.currentIndexChanged.connect(lambda _: self.changed.emit())
         self._vae.currentIndexChanged.connect(lambda _: self._on_vae())
+        self._template.textChanged.connect(lambda _: self.changed.emit())
 
     def sampling(self) -> Sampling:
         """What is set."""
@@ -88,6 +98,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             _value(self._rescale),
             _value(self._detail),
             self._vae.currentData(),
+            self._template.text().strip() or None,
         )
 
     def load(self, sampling: Sampling) -> None:
@@ -103,6 +114,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._scheduler.setCurrentIndex(max(0, self._scheduler.findData(name)))
         self._wanted_vae = sampling.vae
         self._show_vaes()
+        self._template.setText(sampling.template or "")
 
     def show_preset(self, preset: Optional[PresetInfo]) -> None:
         """What the preset says, in each field that leaves it to that."""
@@ -117,6 +129,7 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
         self._detail.setSpecialValueText(text(preset and preset.detail))
         named = LABELS.get(identify(preset.scheduler) or "", preset.scheduler) if preset else ""
         self._scheduler.setItemText(0, text(named))
+        self._template.setPlaceholderText(tr("preset") if preset is None else preset.template)
         self._preset = preset
         self._show_vaes()
 

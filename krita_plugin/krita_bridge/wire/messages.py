@@ -166,7 +166,7 @@ class ResultFacts:
 
     `prompt` and `negative_prompt` are as they were typed, `full_prompt` and `full_negative_prompt` as they were
     read: within the preset's template, alternatives chosen, comments gone. `weights` are the files beside the
-    model. `image_sha256` and `mask_sha256` are those of the tensors that were painted from, in the order of
+    model. `template` is the one that stood round the prompt; empty where it is not known. `image_sha256` and `mask_sha256` are those of the tensors that were painted from, in the order of
     bytes R G B A, empty when there was none. `software`: the libraries and the device.
 
     `steps_run` is how many of `steps` were run at this strength; `width` and `height` are the size
@@ -207,6 +207,7 @@ class ResultFacts:
     detail: float = 0.0
     draft: bool = False
     vae: str = ""
+    template: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,8 @@ class PresetInfo:
     reference; empty where there is no IP-Adapter. Of a model that is still on the hub only what its preset names is known.
     `vaes`: the names of the VAEs that fit the model. `depth_built_in`: the UNet has a channel for depth; the control that fills it
     has neither strength nor range. `map_only`: the kinds of control whose map it cannot work out from a picture.
-    `tags`: what the model brings that prompts can name beside words, as it is written there.
+    `tags`: what the model brings that prompts can name beside words, as it is written there. `template`: what stands round the
+    prompt.
     """
 
     name: str
@@ -236,6 +238,7 @@ class PresetInfo:
     map_only: Tuple[ControlKind, ...] = ()
     detail: float = 0.0
     tags: Tuple[str, ...] = ()
+    template: str = PLACE
 
 
 # ---- client to bridge

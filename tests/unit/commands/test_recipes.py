@@ -66,7 +66,7 @@ def test_a_result_can_be_painted_again_from_its_file(
     words += ["--steps", 7, "--guidance", 2.5, "--scheduler", "lcm", "--strength", 0.35]
     words += ["--clip-skip", 2, "--guidance-rescale", 0.7, "--mode", "variation"]
     words += ["--blend", "exact", "--no-match-colors", "--vae", "mine/Warm"]
-    words += ["--detail", 0.25]
+    words += ["--detail", 0.25, "--template", "ink, {prompt}"]
     assert paint(tmp_path, "--image", image, *words, "--out", out) == 0
     first = last_request(bridge)
     assert paint(tmp_path, "--image", image, "--settings-from", out, "--out", out) == 0
@@ -107,7 +107,7 @@ def test_a1111s_files_are_understood(bridge: ScriptedBridge, tmp_path: Path) -> 
         assert (request.prompt, request.negative_prompt) == ("a (blue:1.2) boat", "blurry")
         assert (request.seed, request.steps, request.guidance) == (123, 30, 7.5)
         assert (request.scheduler, request.clip_skip) == ("dpmpp_2m_karras", 2)
-        assert request.vae == "mine/Warm"
+        assert (request.vae, request.template) == ("mine/Warm", "{prompt}")
         assert (request.preset, request.strength) == ("embedded", 1.0)  # nothing to keep of it
         with Image.open(out) as image:
             assert image.size == (96, 80)

@@ -21,7 +21,16 @@ from krita_plugin.krita_bridge.wire.reference import Reference, reference_tensor
 from tests.scripted_bridge import PRESET, ScriptedBridge, result_bounds
 
 HEIGHT, WIDTH = 90, 120
-SAMPLED = ("--clip-skip", 2, "--guidance-rescale", 0.5, "--vae", "warm")
+SAMPLED = (
+    "--clip-skip",
+    2,
+    "--guidance-rescale",
+    0.5,
+    "--vae",
+    "warm",
+    "--template",
+    "ink, {prompt}",
+)
 
 
 def enlarged(submit: messages.Submit, frame: frames.Frame | None) -> bytes:
@@ -92,6 +101,7 @@ def test_one_job_makes_a_small_picture(
         clip_skip=2,
         guidance_rescale=0.5,
         vae="warm",
+        template="ink, {prompt}",
     )
     assert len(bridge.wait_for(messages.Acknowledge)) == 1
 

@@ -319,3 +319,7 @@ def test_a_prompt_is_read_for_its_seed_within_the_presets_template() -> None:
             plain = paint(written, whole(), prompt=f"oil, {name} sea", seed=seed).image
             chosen |= {name} if np.array_equal(found, plain) else set()
     assert chosen == {"red", "blue"}
+    assert paint(written, whole()).facts.template == "{prompt}"
+    assert paint(templated, whole()).facts.template == "oil, {prompt}"
+    asked = paint(templated, whole(), template="ink, {prompt}").facts
+    assert asked.template == "ink, {prompt}" and asked.full_prompt.startswith("ink, ")

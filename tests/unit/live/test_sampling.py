@@ -66,10 +66,16 @@ def test_without_a_table_there_are_fewer_steps_and_one_pass_and_the_rest_stays(
 
 
 def test_what_a_request_says_itself_counts(tmp_path: Path) -> None:
-    request = PaintRequest("a", steps=9, guidance=3.0, scheduler="euler", template="one {prompt}")
+    request = PaintRequest("a", steps=9, guidance=3.0, scheduler="euler")
     found = settings_of(read(tmp_path, PRESET + TABLE), request)
     assert (found.steps, found.guidance, found.scheduler) == (9, 3.0, "euler")
-    assert found.positive.text == "one a" and not found.loras
+
+
+def test_a_template_of_the_requests_own_leaves_few_steps_their_lora(tmp_path: Path) -> None:
+    request = PaintRequest("a lake", template="wash of {prompt}")
+    found = settings_of(read(tmp_path, PRESET + TABLE), request)
+    assert found.positive.text == "wash of a lake <lora:few:0.5>" and found.loras == {"few": 0.5}
+    assert settings_of(read(tmp_path, PRESET), request).positive.text == "wash of a lake"
 
 
 @pytest.mark.parametrize("wrong", ['template = "oil"', "template = 3", "seps = 3", "steps = 0"])

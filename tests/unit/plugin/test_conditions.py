@@ -81,8 +81,11 @@ def test_what_is_missing_is_one_sentence(
     assert sentence.endswith(".") and all(word in sentence for word in words)
 
 
-def test_one_map_is_kept_of_all_variations() -> None:
-    first, second = (with_conditions(PaintRequest("boat"), (CANVAS,), (STYLE,), n) for n in (0, 1))
+def test_maps_are_kept_only_where_they_are_wanted() -> None:
+    first, second = (
+        with_conditions(PaintRequest("boat"), (CANVAS,), (STYLE,), keeps_maps)
+        for keeps_maps in (True, False)
+    )
     assert first.controls == (Control(DEPTH, keep=True),)
     assert second.controls == (Control(DEPTH),)
     assert first.references == second.references == (STYLE.reference,)

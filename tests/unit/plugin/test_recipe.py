@@ -15,7 +15,7 @@ from krita_plugin.krita_bridge.recipe import (
     write_parameters,
 )
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.messages import ResultFacts, UsedWeights, WeightsKind
+from krita_plugin.krita_bridge.wire.messages import PLACE, ResultFacts, UsedWeights, WeightsKind
 
 FACTS = ResultFacts(
     prompt="a {red|blue} boat",
@@ -68,22 +68,33 @@ def test_it_is_written_as_a1111_writes_it() -> None:
                 scheduler="Euler a",
                 clip_skip=2,
                 size=Extent(512, 768),
+                template=PLACE,
             ),
         ),
         (
             "Steps: 4, Sampler: DPM++ 2M Karras, CFG scale: 1, Seed: 5",
-            Recipe(seed=5, steps=4, guidance=1.0, scheduler="DPM++ 2M Karras"),
+            Recipe(seed=5, steps=4, guidance=1.0, scheduler="DPM++ 2M Karras", template=PLACE),
         ),
         (
             'a\nSteps: 4, Sampler: DPM++ 2M, Schedule type: Karras, Seed: 5, Model: "a: b, c", X: "q'
             '\\"uote"',
-            Recipe("a", seed=5, steps=4, scheduler="DPM++ 2M Karras", model="a: b, c"),
+            Recipe(
+                "a",
+                seed=5,
+                steps=4,
+                scheduler="DPM++ 2M Karras",
+                model="a: b, c",
+                template=PLACE,
+            ),
         ),
         ("only words, no: numbers", Recipe("only words, no: numbers")),
-        ("a\r\nSteps: 4, Seed: 5, CFG scale: 6\r\n", Recipe("a", seed=5, steps=4, guidance=6.0)),
+        (
+            "a\r\nSteps: 4, Seed: 5, CFG scale: 6\r\n",
+            Recipe("a", seed=5, steps=4, guidance=6.0, template=PLACE),
+        ),
         (
             "a\nSteps: 9999, Sampler: X, CFG scale: nan, Seed: -1, Size: 0x5, Denoising strength: 7",
-            Recipe("a", scheduler="X"),
+            Recipe("a", scheduler="X", template=PLACE),
         ),
     ],
 )

@@ -111,6 +111,9 @@ def test_where_the_form_is_still_known_layers_and_files_come_back_too() -> None:
     recipe = recipe_of(replace(FACTS, controls=used, references=(UsedReference("c", 1.0, BOTH),)))
     form, left_out = reuse(recipe, (OWN,), Form(), asked=WITH_BOTH)
     assert (form.controls, form.references, left_out) == ((CONTROL,), (REFERENCE,), [])
+    kept = ChosenControl(replace(CONTROL.control, keep=True), CONTROL.layer)
+    form, _ = reuse(recipe, (OWN,), Form(), asked=replace(WITH_BOTH, controls=(kept,)))
+    assert form.controls == (CONTROL,), "its map is a layer already"
 
 
 def test_a_text_that_knows_of_none_leaves_controls_and_references_as_they_are() -> None:
@@ -145,6 +148,31 @@ def test_another_vae_comes_back_where_it_is_there() -> None:
         form, without = reuse(recipe, (preset,), before)
         assert (form.sampling, without) == (Sampling(vae=vae), left_out)
     assert reuse(recipe_of(replace(FACTS, vae="Cold")), (OWN,), before)[1] == ["VAE"]
+
+
+def test_a_template_comes_back_where_it_is_not_the_presets() -> None:
+    preset = replace(OWN, template="{prompt}, oil")
+    before = replace(NOW, preset="own", sampling=Sampling(template="ink, {prompt}"))
+    for said, template in (
+        ("wash of {prompt}", "wash of {prompt}"),
+        ("{prompt}, oil", None),
+        ("{prompt}", "{prompt}"),
+        ("", "ink, {prompt}"),
+        ("no place for it", "ink, {prompt}"),
+    ):
+        form, left_out = reuse(recipe_of(replace(FACTS, template=said)), (preset,), before)
+        assert (form.sampling, left_out) == (Sampling(template=template), [])
+
+
+def test_no_template_goes_round_the_prompt_of_another_program(tmp_path: Path) -> None:
+    (tmp_path / "boat.txt").write_text(A1111)
+    recipe = read_file(tmp_path / "boat.txt")
+    templated = replace(OWN, template="{prompt}, oil")
+    assert reuse(recipe, (templated,), Form())[0].sampling.template == "{prompt}"
+    assert reuse(recipe, (OWN,), Form())[0].sampling.template is None
+    (tmp_path / "words.txt").write_text("a boat")
+    words = read_file(tmp_path / "words.txt")
+    assert reuse(words, (templated,), Form())[0].sampling == AS_PRESET
 
 
 def test_spellings_of_a_scheduler_are_one() -> None:
