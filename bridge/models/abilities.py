@@ -5,26 +5,23 @@ The server process asks, so nothing here may load torch: safetensors' own reader
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from bridge.errors import BridgeError
 from bridge.models.families import SDXL
 from bridge.models.folder import CONTROLNET, DEPTH, EMBEDDED_FOLDER, UNET, VAE, read_json
 from bridge.models.library import Library
-from bridge.models.weights import SUFFIX
+from bridge.models.weights import SUFFIX, TensorInfo, glance
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, Preset
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.folders import EMBEDDINGS, HYPERNETWORKS, LORAS, VAES
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 from krita_plugin.krita_bridge.wire.reference import ReferenceMode
 
-_MAX_HEADER_BYTES = 16 << 20
 _FIRST_CONV = "model.diffusion_model.input_blocks.0.0.weight"
 _SDXL_TEXT = "conditioner.embedders.1.model.positional_embedding"
 _WITH_DEPTH = 5
@@ -39,8 +36,8 @@ _MOST_TAGS, _MOST_VAES = 2000, 100
 _MOST_VAES_OF_ALL = 4000
 """In one message, of all presets together."""
 
-_Layer = tuple[str, list[int]]
-_USUAL_VAE: _Layer = ("decoder.conv_in.weight", [512, 4, 3, 3])
+_Layer = tuple[str, tuple[int, ...]]
+_USUAL_VAE: _Layer = ("decoder.conv_in.weight", (512, 4, 3, 3))
 """That of SD 1.5 and SDXL."""
 
 
@@ -53,6 +50,9 @@ class _Weights:
     in_channels: int
     is_sdxl: bool
     vae: _Layer | None
+
+
+_NOTHING = _Weights(in_channels=0, is_sdxl=False, vae=None)
 
 
 def info_of(preset: Preset) -> PresetInfo:
@@ -116,11 +116,11 @@ def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
     return tuple(islice(fitting, _MOST_VAES))
 
 
-def _first_of_decoder(tensors: Mapping[str, Any]) -> _Layer | None:
+def _first_of_decoder(tensors: Mapping[str, TensorInfo]) -> _Layer | None:
     for prefix in VAE_PREFIXES:
         for name in _FIRST_OF_DECODER:
             if prefix + name in tensors:
-                return name, _shape(tensors[prefix + name])
+                return name, tensors[prefix + name].shape
     return None
 
 
@@ -173,30 +173,18 @@ def _weights(path: Path) -> _Weights:
     try:
         facts = path.stat()
     except OSError:
-        return _Weights(0, False, None)
+        return _NOTHING
     return _read_weights(path, facts.st_size, facts.st_mtime_ns)
 
 
 @lru_cache(maxsize=1000)
 def _read_weights(path: Path, _size: int, _changed: int) -> _Weights:
-    """Kept for as long as the file stays as it is: a header of SDXL takes 5 ms, and every client that comes asks for all."""
-    tensors = _tensors(path)
-    shape = _shape(tensors.get(_FIRST_CONV))
+    """Kept for as long as the file stays as it is: a header of SDXL takes 5 ms, and every client that comes asks for all.
+    What is no whole file of weights tells nothing."""
+    try:
+        tensors = glance(path).tensors
+    except BridgeError:
+        return _NOTHING
+    shape = tensors[_FIRST_CONV].shape if _FIRST_CONV in tensors else ()
     in_channels = shape[1] if len(shape) == 4 else 0
     return _Weights(in_channels, _SDXL_TEXT in tensors, _first_of_decoder(tensors))
-
-
-def _tensors(path: Path) -> Mapping[str, Any]:
-    """The tensors that the header of a safetensors file names; empty for what is no such file."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return header if isinstance(header, dict) else {}
-
-
-def _shape(tensor: object) -> list[int]:
-    shape = tensor.get("shape") if isinstance(tensor, dict) else None
-    return [side for side in shape if isinstance(side, int)] if isinstance(shape, list) else []

@@ -26,7 +26,9 @@ HOW_TO_CONVERT = (
 )
 HOW_TO_MEND = "Fetch the file again, or compare its size and hash with those where you got it."
 
-_MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 100_000_000
+"""safetensors' own limit: a file with a longer header is none of its format. That of SDXL has 0.4 MB."""
+
 _MALFORMED = (
     OSError,
     ValueError,
@@ -89,7 +91,7 @@ def glance(path: Path) -> WeightsHeader:
     except (OSError, ValueError) as error:
         raise corrupt(path, f"cannot be read ({error})") from error
     length = int.from_bytes(start[:8], "little")
-    if len(start) < 9 or start[8:9] != b"{" or not 2 <= length <= _MAX_HEADER_BYTES:
+    if len(start) < 9 or start[8:9] != b"{" or not 2 <= length <= MAX_HEADER_BYTES:
         raise _not_safetensors(path, start)
     if 8 + length > size:
         raise corrupt(path, f"is incomplete: it ends within its header, at {size} bytes")
@@ -99,7 +101,7 @@ def glance(path: Path) -> WeightsHeader:
             header = json.loads(file.read(length))
         metadata = dict(header.pop("__metadata__", None) or {})
         tensors = {
-            name: TensorInfo(str(entry["dtype"]), tuple(entry["shape"]))
+            name: TensorInfo(str(entry["dtype"]), tuple(map(int, entry["shape"])))
             for name, entry in header.items()
         }
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from bridge.presets import (
 )
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.reference import ReferenceMode
+from tests.single_file import HOLLOW_SD15, write_hollow
 from tests.tiny_vaes import EMBEDDED_VAE
 
 ADAPTER = IpAdapterFiles(Path("adapter.safetensors"), Path("encoder"))
@@ -42,11 +44,8 @@ def folder(path: Path, config: object = None, own: tuple[str, ...] = ()) -> Mode
     return ModelFolder(path)
 
 
-def file(path: Path, header: object) -> ModelFile:
-    data = json.dumps(header).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(len(data).to_bytes(8, "little") + data)
-    return ModelFile(path)
+def file(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> ModelFile:
+    return ModelFile(write_hollow(path, shapes))
 
 
 def test_a_preset_has_the_controlnets_that_it_names_and_those_of_its_models_folder(
@@ -62,8 +61,11 @@ def test_a_preset_has_the_controlnets_that_it_names_and_those_of_its_models_fold
 def test_a_depth_channel_is_a_control(
     tmp_path: Path, channels: int, kinds: tuple[ControlKind, ...]
 ) -> None:
-    conv = {"model.diffusion_model.input_blocks.0.0.weight": {"shape": [320, channels, 3, 3]}}
-    sources = folder(tmp_path / "m", {"in_channels": channels}), file(tmp_path / "m.st", conv)
+    conv = {"model.diffusion_model.input_blocks.0.0.weight": (320, channels, 3, 3)}
+    sources = (
+        folder(tmp_path / "m", {"in_channels": channels}),
+        file(tmp_path / "m.safetensors", conv),
+    )
     for info in map(info_of, map(preset, sources)):
         assert (info.controls, info.depth_built_in) == (kinds, bool(kinds))
 
@@ -83,12 +85,12 @@ def test_maps_that_nothing_works_out_are_named(tmp_path: Path) -> None:
 
 
 def test_style_and_composition_are_for_sdxl(tmp_path: Path) -> None:
-    sdxl_text = {"conditioner.embedders.1.model.positional_embedding": {"shape": [77, 1280]}}
+    sdxl_text = {"conditioner.embedders.1.model.positional_embedding": (77, 1280)}
     sources: dict[ModelSource, tuple[ReferenceMode, ...]] = {
         folder(tmp_path / "xl", {"addition_embed_type": "text_time"}): ALL,
         folder(tmp_path / "15", {"addition_embed_type": None}): BOTH,
         file(tmp_path / "xl.safetensors", sdxl_text): ALL,
-        file(tmp_path / "15.safetensors", {}): BOTH,
+        file(tmp_path / "15.safetensors", HOLLOW_SD15): BOTH,
         HubModel(repository="a/b"): BOTH,
     }
     for source, modes in sources.items():
@@ -98,9 +100,9 @@ def test_style_and_composition_are_for_sdxl(tmp_path: Path) -> None:
     assert info_of(on_hub).references == ALL
 
 
-def decoder(width: int, latents: int, prefix: str = "") -> dict[str, object]:
-    """The header of an AutoencoderKL's file."""
-    return {f"{prefix}decoder.conv_in.weight": {"shape": [width, latents, 3, 3]}}
+def decoder(width: int, latents: int, prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """What tells an AutoencoderKL's file."""
+    return {f"{prefix}decoder.conv_in.weight": (width, latents, 3, 3)}
 
 
 def test_of_the_vaes_in_the_folder_those_are_offered_that_fit(tmp_path: Path) -> None:
@@ -126,6 +128,15 @@ def test_of_the_vaes_in_the_folder_those_are_offered_that_fit(tmp_path: Path) ->
     for source, names in sources.items():
         assert vaes_of(preset(source), tmp_path) == names, source
     assert vaes_of(preset(big), tmp_path / "another home") == ()
+
+
+def test_a_vae_that_is_not_all_there_is_not_offered(tmp_path: Path) -> None:
+    vae = file(tmp_path / "vaes" / "mine.safetensors", decoder(512, 4)).path
+    whole = vae.read_bytes()
+    vae.write_bytes(whole[:-1])
+    assert vaes_of(preset(HubModel("a/b")), tmp_path) == ()
+    vae.write_bytes(whole)
+    assert vaes_of(preset(HubModel("a/b")), tmp_path) == ("mine",)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 20, b"\x02" + bytes(7) + b"[]", None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from bridge.errors import BridgeError, Code
-from bridge.models.weights import TensorInfo, read_header
+from bridge.models.weights import (
+    MAX_HEADER_BYTES,
+    ReadHeader,
+    TensorInfo,
+    glance,
+    read_header,
+)
 
 
 def test_a_header_tells_names_shapes_formats_and_metadata(tmp_path: Path) -> None:
@@ -55,13 +62,34 @@ def test_what_is_no_weights_file_is_said_plainly(tmp_path: Path, data: bytes, wo
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("read", [glance, read_header])
+def test_a_header_longer_than_the_format_allows_is_not_read(
+    tmp_path: Path, read: ReadHeader
+) -> None:
+    """All of the file is there: only its length tells."""
+    path = tmp_path / "a.safetensors"
+    entry = b'{"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'.ljust(200)
+
+    def write(length: int) -> None:
+        path.write_bytes(length.to_bytes(8, "little") + entry)
+        os.truncate(path, 8 + length)  # what is not written takes no room on the disk
+
+    write(len(entry))
+    assert set(read(path).tensors) == {"x"}
+    write(MAX_HEADER_BYTES + 1)
+    with pytest.raises(BridgeError, match="not a safetensors file") as caught:
+        read(path)
+    assert caught.value.code is Code.MODEL_CORRUPT
+
+
 def test_a_short_file_says_how_much_of_it_is_there(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"x": torch.zeros(1000)}, path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(BridgeError, match=f"it has {len(whole) - 1} of {len(whole)} bytes"):
-        read_header(path)
+    for read in (glance, read_header):
+        with pytest.raises(BridgeError, match=f"it has {len(whole) - 1} of {len(whole)} bytes"):
+            read(path)
 
 
 @pytest.mark.parametrize("name", ["none.safetensors", "file/below.safetensors"])
