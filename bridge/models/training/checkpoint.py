@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors import safe_open
@@ -16,7 +17,15 @@ from bridge.models.training.schedule import Average
 Counts = dict[str, float]
 """What is counted on the way: images, steps, seconds, passes, data_version."""
 
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step", "momentum_buffer")
+
+
+class Optimiser(Protocol):
+    """What is kept of one of torch's, or of several in one."""
+
+    @property
+    def state(self) -> MutableMapping[Tensor, Any]:
+        """By parameter its moments by name."""
 
 
 def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
@@ -30,7 +39,7 @@ class Checkpoint:
     """The whole state of one training. ``counts`` travels as metadata (images, steps, seconds)."""
 
     def __init__(
-        self, modules: dict[str, nn.Module], average: Average, optimiser: torch.optim.Optimizer
+        self, modules: dict[str, nn.Module], average: Average, optimiser: Optimiser
     ) -> None:
         self._modules = modules
         self._average = average
@@ -64,11 +73,11 @@ class Checkpoint:
             names = set(file.keys())
             parameters = [p for m in self._modules.values() for p in m.parameters()]
             for i, parameter in enumerate(parameters):
-                if f"optimiser.{i}.step" in names:
-                    self._optimiser.state[parameter] = {
-                        key: _laid_out_like(parameter, file.get_tensor(f"optimiser.{i}.{key}"))
-                        for key in _MOMENTS
-                    }
+                state = self._optimiser.state[parameter]
+                for key in _MOMENTS:
+                    if f"optimiser.{i}.{key}" in names:
+                        moment = file.get_tensor(f"optimiser.{i}.{key}")
+                        state[key] = _laid_out_like(parameter, moment)
             for name, tensor in self._tensors():
                 if not name.startswith("optimiser."):
                     tensor.copy_(file.get_tensor(name))
