@@ -1,11 +1,10 @@
-"""Controls while the model paints: what their ControlNets add to the UNet's own evaluation."""
+"""Controls while the model paints: which ControlNets guide which step, and by what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +16,11 @@ from bridge.engine.resample import to_working
 from bridge.engine.tiles import Tile
 from bridge.engine.types import ImageU8
 from bridge.models.control import ControlNet
+from bridge.models.device import scalars
 from krita_plugin.krita_bridge.wire.control import Control
 
-Residuals = Callable[[torch.Tensor, torch.Tensor, int], dict[str, Any]]
-"""For the UNet's input (N x C x h x w, without the extra channels of inpainting) at a timestep, at the step of this
-index: what the UNet is to add, as its arguments."""
+Guiding = tuple[list[ControlNet], list[torch.Tensor], list[torch.Tensor]]
+"""ControlNets, the embedded map of each, and the strength of each: the last arguments of `guided.evaluate`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,47 +97,25 @@ def depth_channel(map_: ImageU8 | None, plan: Plan, size: tuple[int, int]) -> to
     return small.clamp_(0, 1) * 2 - 1
 
 
-def make_residuals(
-    hints: Sequence[Hint],
-    steps: int,
-    tokens: torch.Tensor,
-    added: dict[str, torch.Tensor] | None,
-) -> Residuals:
-    """The residuals of all controls that are on, each times its strength, added up (Zhang et al., 2023, section 3.4).
+def make_guiding(hints: Sequence[Hint], steps: int, batch: int) -> Callable[[int], Guiding]:
+    """What guides the step of an index, of so many, where the UNet evaluates `batch` pictures at a time.
 
-    `tokens` and `added` are the UNet's own. A control that is off costs nothing. Maps are embedded once: what a
-    ControlNet makes of its map depends on neither step nor latents.
+    A control that is off costs nothing. Maps are embedded once: what a ControlNet makes of its map depends on neither step
+    nor latents.
     """
-    if not hints:
-        return lambda *_: {}
-    embedded = cache(lambda number: hints[number].embedded(len(tokens)))
+    embedded = cache(lambda number: hints[number].embedded(batch))
 
-    def residuals(given: torch.Tensor, timestep: torch.Tensor, index: int) -> dict[str, Any]:
-        down: list[torch.Tensor] | None = None
-        middle: torch.Tensor | None = None
+    def at(index: int) -> Guiding:
+        nets: list[ControlNet] = []
+        maps: list[torch.Tensor] = []
+        strengths: list[torch.Tensor] = []
         for number, each in enumerate(hints):
-            asked = each.guide.asked
-            if not is_on(asked, index, steps):
-                continue
-            more, more_middle = each.guide.controlnet.net(
-                given,
-                timestep,
-                encoder_hidden_states=tokens,
-                controlnet_cond=embedded(number),
-                conditioning_scale=asked.strength,
-                added_cond_kwargs=added,
-                return_dict=False,
-            )
-            if down is None or middle is None:
-                down, middle = list(more), more_middle
-            else:
-                down = [a + b for a, b in zip(down, more, strict=True)]
-                middle = middle + more_middle
-        if down is None:
-            return {}
-        return {
-            "down_block_additional_residuals": down,
-            "mid_block_additional_residual": middle,
-        }
+            asked, controlnet = each.guide.asked, each.guide.controlnet
+            if is_on(asked, index, steps):
+                nets.append(controlnet)
+                maps.append(embedded(number))
+                net = controlnet.net
+                strengths += scalars((asked.strength,), net.device, net.dtype)
+        return nets, maps, strengths
 
-    return residuals
+    return at

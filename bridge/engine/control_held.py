@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +38,17 @@ NONE = Controlled(NO_GUIDES, {}, {}, ())
 class Controls:
     """Those of one model."""
 
-    def __init__(self, model: LoadedModel, own: Path | None, hashes: HashCache) -> None:
-        """`own`: the model's folder, where it has one: it may bring ControlNets and a depth estimator."""
+    def __init__(
+        self,
+        model: LoadedModel,
+        own: Path | None,
+        hashes: HashCache,
+        let_go: Callable[[], None] | None = None,
+    ) -> None:
+        """`own`: the model's folder, where it has one: it may bring ControlNets and a depth estimator. `let_go`: as that of
+        `ControlNets`."""
         self._model = model
-        self._nets = ControlNets(model, own, hashes)
+        self._nets = ControlNets(model, own, hashes, let_go)
         self._maps = ControlMaps()
         self._detectors = Detectors(model, own, hashes)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import partial
 
 import torch
 
 from bridge.engine.condition import Conditioning
-from bridge.engine.control import Hint, make_residuals
+from bridge.engine.control import Hint, make_guiding
 from bridge.engine.sample import Predict
 from bridge.engine.tiles import Layout, Tile
+from bridge.models.device import scalars
+from bridge.models.guided import evaluate
 from bridge.models.loaded import LoadedModel
 from krita_plugin.krita_bridge.wire.geometry import Extent
 
@@ -39,10 +41,10 @@ def make_predictor(
         tokens = torch.cat([condition.tokens for condition in conditions])
     pictures = [condition.pictures for condition in conditions if condition.pictures is not None]
     looked_at = [torch.cat(each) for each in zip(*(p.tokens for p in pictures), strict=True)]
-    shown = (tokens, looked_at) if pictures else tokens
     added = _added_conditions(model, conditions, picture)
-    at = _on_device(tuple(timesteps), model.device)
-    residuals = make_residuals(hints, len(timesteps), tokens, added)
+    at = scalars(tuple(timesteps), model.device)
+    guiding = make_guiding(hints, len(timesteps), batch)
+    run = model.graphed or partial(evaluate, model.unet)
 
     def predict(latents: torch.Tensor, index: int) -> torch.Tensor:
         given = latents if extra is None else torch.cat([latents, extra], dim=1)
@@ -51,15 +53,7 @@ def make_predictor(
             given = given.expand(batch, -1, -1, -1)
         if pictures:
             pictures[0].look(index, len(timesteps))
-        heard = residuals(given[:, : latents.shape[1]], at[index], index)
-        output: torch.Tensor = model.unet(
-            given,
-            at[index],
-            encoder_hidden_states=shown,
-            added_cond_kwargs=added,
-            return_dict=False,
-            **heard,
-        )[0].to(latents.dtype)
+        output = run(given, at[index], tokens, looked_at, added, *guiding(index)).to(latents.dtype)
         if batch == 1:
             return output
         positive, negative = output.chunk(2)
@@ -88,12 +82,6 @@ def in_tiles(
     return predict
 
 
-@lru_cache(maxsize=64)
-def _on_device(numbers: tuple[float, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
-    """A float32 scalar each. Kept, because copying to a GPU waits for it."""
-    return torch.tensor(numbers, dtype=torch.float32, device=device).unbind()
-
-
 def rescaled(guided: torch.Tensor, positive: torch.Tensor, share: float) -> torch.Tensor:
     """Guidance without the overexposure that much of it brings: `share` of the way from `guided` to itself with the
     standard deviation that `positive` has (Lin et al., Common diffusion noise schedules and sample steps are
@@ -112,5 +100,5 @@ def _added_conditions(
     if not pooled:
         return None
     size = (picture.height, picture.width)
-    ids = torch.stack(_on_device((*size, 0, 0, *size), model.device)).to(model.dtype)
+    ids = torch.stack(scalars((*size, 0, 0, *size), model.device)).to(model.dtype)
     return {"text_embeds": torch.cat(pooled), "time_ids": ids.expand(len(pooled), -1)}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderTiny
 
 from bridge.engine.condition import PromptEncoder
 from bridge.engine.control_held import Controls
@@ -15,7 +17,8 @@ from bridge.engine.request import Settings
 from bridge.models.adapters import Adapter, Adapters
 from bridge.models.device import recorder
 from bridge.models.embeddings import Embeddings
-from bridge.models.graphed import Graphed
+from bridge.models.graphed import Graphed, GraphedTinyVae
+from bridge.models.guided import evaluate
 from bridge.models.hashing import HashCache
 from bridge.models.hypernetwork import Hypernetworks
 from bridge.models.library import Library
@@ -42,17 +45,25 @@ class Held:
         embeddings = Embeddings(library(EMBEDDINGS, "textual inversion"), widths)
         self.encoder = PromptEncoder(model, embeddings)
         record = recorder(model.device)
-        self._graphed = None if record is None else Graphed(model.unet, record)
+        self._graphs: list[Graphed | GraphedTinyVae] = []
         self._recorded = model.draft
-        if self._graphed is not None:
-            self._recorded = replace(model.draft, unet=self._graphed)
+        let_go = None
+        if record is not None:
+            unet = Graphed(partial(evaluate, model.unet), record)
+            let_go = unet.forget
+            self._graphs.append(unet)
+            self._recorded = replace(model.draft, graphed=unet)
+            if isinstance(model.draft.vae, AutoencoderTiny):
+                vae = GraphedTinyVae(model.draft.vae, record)
+                self._graphs.append(vae)
+                self._recorded = replace(self._recorded, vae=vae)
         self._hashes = HashCache(home)
         self._adapters = Adapters(model, library(LORAS, "LoRA"), self._hashes)
         hypernetworks = library(HYPERNETWORKS, "hypernetwork")
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
         self._vaes = Vaes(model, library(VAES, "VAE"), self._hashes)
         self.references = References(model, self._hashes)
-        self.controls = Controls(model, own, self._hashes)
+        self.controls = Controls(model, own, self._hashes, let_go)
 
     def painter(self, settings: Settings, is_shown_pictures: bool) -> LoadedModel:
         """The model as it paints this job. Drafts are asked for again and again in the same size: that is worth a graph,
@@ -69,9 +80,9 @@ class Held:
 
     def rest(self) -> None:
         """Nobody waits: time for what makes the next drafts faster."""
-        if self._graphed is not None:
-            with torch.inference_mode():
-                self._graphed.record()
+        with torch.inference_mode():
+            for each in self._graphs:
+                each.record()
 
     def prepare(self, settings: Settings, painter: LoadedModel) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the

@@ -55,11 +55,19 @@ def in_parts(net: Any) -> tuple[Any, nn.Module]:
 class ControlNets:
     """Those of one model. What a job uses stays in memory until another job uses others."""
 
-    def __init__(self, model: LoadedModel, own: Path | None, hashes: HashCache) -> None:
-        """`own`: the model's folder, where it has one."""
+    def __init__(
+        self,
+        model: LoadedModel,
+        own: Path | None,
+        hashes: HashCache,
+        let_go: Callable[[], None] | None = None,
+    ) -> None:
+        """`own`: the model's folder, where it has one. `let_go`: called when some are no longer used, for whoever keeps
+        them in memory to let go of them, before others are read."""
         self._model = model
         self._own = own
         self._hashes = hashes
+        self._let_go = let_go
         self._held: dict[PartSource, ControlNet] = {}
 
     def use(
@@ -76,7 +84,10 @@ class ControlNets:
         if not kinds:
             return {}
         sources = {kind: self._source(kind, named) for kind in kinds}
-        self._held = {s: net for s, net in self._held.items() if s in sources.values()}
+        wanted = {s: net for s, net in self._held.items() if s in sources.values()}
+        if self._let_go is not None and len(wanted) < len(self._held):
+            self._let_go()
+        self._held = wanted
         for source in sources.values():
             if source not in self._held:
                 self._held[source] = self._load(source, on_progress)

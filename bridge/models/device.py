@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 
 from bridge.errors import BridgeError, Code
@@ -52,6 +54,14 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def recorder(device: torch.device) -> Recorder | None:
     """What records graphs of calls on this device; None where nothing can."""
     return CudaRecorder(device) if device.type == "cuda" else None
+
+
+@lru_cache(maxsize=64)
+def scalars(
+    numbers: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32
+) -> tuple[torch.Tensor, ...]:
+    """A scalar each. Kept, because copying to a GPU waits for it."""
+    return torch.tensor(numbers, dtype=dtype, device=device).unbind()
 
 
 def _is_there(kind: str) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderTiny
 
     from bridge.models.families import Family
+    from bridge.models.graphed import Graphed
     from bridge.models.parts import TinyVae
 
 _INPAINT_CHANNELS = 9
@@ -65,6 +66,8 @@ class LoadedModel:
 
     `tiny_vae` is for the same latents as `vae`, and decodes to the same size or a smaller one.
 
+    `graphed` stands for `guided.evaluate` of `unet` where recorded graphs are worth it.
+
     `brake` stops `unet`, `vae` and `tiny_vae` between two of their blocks.
     """
 
@@ -81,6 +84,7 @@ class LoadedModel:
     dtype: torch.dtype
     swapped_vae: SwappedVae | None = None
     tiny_vae: TinyVae | None = None
+    graphed: Graphed | None = None
     brake: Brake = field(default_factory=Brake)
 
     # What follows never changes and is asked for by every job: worked out once.

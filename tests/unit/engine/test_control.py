@@ -11,9 +11,10 @@ import pytest
 import torch
 from diffusers import ControlNetModel
 
-from bridge.engine.control import Guide, Hint, hint, make_residuals
+from bridge.engine.control import Guide, Hint, hint, make_guiding
 from bridge.engine.plan import make_plan
 from bridge.models.control import ControlNet, in_parts
+from bridge.models.guided import evaluate
 from bridge.models.loaded import Resolution
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind
 from krita_plugin.krita_bridge.wire.geometry import Bounds
@@ -35,22 +36,29 @@ def test_a_map_is_embedded_once_and_to_the_same_bits(net: Any, batch: int) -> No
     torch.manual_seed(0)
     shown = Hint(Guide(Control(ControlKind.DEPTH, strength=0.7), own), torch.rand(1, 3, 64, 64))
     tokens = torch.randn(batch, 77, WIDTH)
-    residuals = make_residuals([shown], steps, tokens, None)
+    guiding = make_guiding([shown], steps, batch)
+
+    def unet(given: torch.Tensor, timestep: torch.Tensor, **found: Any) -> tuple[torch.Tensor]:
+        down, middle = whole(
+            given[:, :4],
+            timestep,
+            encoder_hidden_states=tokens,
+            controlnet_cond=shown.picture.expand(batch, -1, -1, -1),
+            conditioning_scale=0.7,
+            return_dict=False,
+        )
+        assert torch.equal(found["mid_block_additional_residual"], middle)
+        pairs = zip(found["down_block_additional_residuals"], down, strict=True)
+        assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+        return (given,)
+
     with torch.inference_mode():
         for index in range(steps):
-            given, timestep = torch.randn(batch, 4, 8, 8), torch.tensor(900.0 - index)
-            found = residuals(given, timestep, index)
-            down, middle = whole(
-                given,
-                timestep,
-                encoder_hidden_states=tokens,
-                controlnet_cond=shown.picture.expand(batch, -1, -1, -1),
-                conditioning_scale=0.7,
-                return_dict=False,
+            given = torch.randn(batch, 9, 8, 8)  # as of a UNet for inpainting
+            output = evaluate(
+                unet, given, torch.tensor(900.0 - index), tokens, (), None, *guiding(index)
             )
-            assert torch.equal(found["mid_block_additional_residual"], middle)
-            pairs = zip(found["down_block_additional_residuals"], down, strict=True)
-            assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+            assert output is given
     assert len(calls) == 1
 
 
@@ -59,9 +67,8 @@ def test_what_is_never_heard_is_never_embedded(net: Any) -> None:
     own.embed.register_forward_hook(lambda *_: pytest.fail("it was embedded"))
     control = Control(ControlKind.DEPTH, start=0.4, end=0.6)
     shown = Hint(Guide(control, own), torch.rand(1, 3, 64, 64))
-    residuals = make_residuals([shown], 2, torch.zeros(1, 77, WIDTH), None)
-    for index in range(2):
-        assert residuals(torch.zeros(1, 4, 8, 8), torch.tensor(1.0), index) == {}
+    guiding = make_guiding([shown], 2, 1)
+    assert [guiding(index) for index in range(2)] == [([], [], [])] * 2
 
 
 def test_only_of_the_whole_map_is_it_known_what_it_is(net: Any) -> None:

@@ -1,9 +1,10 @@
-"""Recorded graphs, with a recorder that replays by calling again: when there is one, what it reads and writes, and that
-nothing depends on there being one. No graph of a real GPU was ever recorded by these tests."""
+"""Recorded graphs, with a recorder for the CPU (`tests/graph_stand_in.py`): when there is one, what it reads and writes, and
+that nothing depends on there being one. No graph of a real GPU was ever recorded by these tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,52 +22,23 @@ from bridge.engine.pipeline import Engine
 from bridge.engine.request import resolve
 from bridge.engine.types import Job, Snapshot
 from bridge.models.device import memory_format, recorder
-from bridge.models.graphed import _KEPT, _OFTEN, _WARM_UPS, CudaRecorder, Graphed
+from bridge.models.graphed import _KEPT, _OFTEN, _WARM_UPS, CudaRecorder, Graphed, GraphedTinyVae
 from bridge.models.parts import TinyVae
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from tests.fake_models import preset, tiny_model
-
-
-class StandIn:
-    """Records as CUDA does: a replay reads and writes the memory that was there when it was recorded."""
-
-    def __init__(self) -> None:
-        self.recorded = self.replayed = 0
-        self.fails_to_record = self.fails_to_replay = False
-
-    def __call__(
-        self, work: Callable[[], torch.Tensor]
-    ) -> tuple[torch.Tensor, Callable[[], object]]:
-        if self.fails_to_record:
-            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-        result = work()
-        self.recorded += 1
-
-        def replay() -> None:
-            if self.fails_to_replay:
-                raise RuntimeError("CUDA error: launch failure")
-            self.replayed += 1
-            result.copy_(work())
-
-        return result, replay
+from tests.graph_stand_in import StandIn
 
 
 class Network:
     """Sums up all that it is given."""
 
-    config = SimpleNamespace(in_channels=4)
-
     def __init__(self) -> None:
         self.weight = torch.ones(())
-        self.calls = 0
 
-    def __call__(
-        self, given: torch.Tensor, time: torch.Tensor, *, more: Any = None
-    ) -> tuple[torch.Tensor]:
-        self.calls += 1
+    def __call__(self, given: torch.Tensor, time: torch.Tensor, more: Any = None) -> torch.Tensor:
         extra = sum((each.sum() for each in more["list"]), torch.zeros(())) if more else 0
-        return (given * self.weight + time + extra,)
+        return given * self.weight + time + extra
 
 
 @pytest.fixture
@@ -85,7 +57,7 @@ def graphed(network: Network, stand_in: StandIn) -> Graphed:
 
 
 def call(graphed: Graphed, value: float = 1.0, side: int = 4) -> torch.Tensor:
-    return graphed(torch.full((1, 4, side, side), value), torch.tensor(0.5))[0]
+    return graphed(torch.full((1, 4, side, side), value), torch.tensor(0.5))
 
 
 def often(graphed: Graphed, side: int = 4) -> None:
@@ -143,7 +115,7 @@ def test_new_values_in_the_same_weights_count(graphed: Graphed, network: Network
 def test_tensors_in_lists_and_dicts_are_read_anew(graphed: Graphed, stand_in: StandIn) -> None:
     def given(value: float) -> torch.Tensor:
         more = {"list": [torch.full((2,), value), torch.full((3,), value)], "name": "x"}
-        return graphed(torch.zeros(1, 4, 2, 2), torch.tensor(0.0), more=more)[0]
+        return graphed(torch.zeros(1, 4, 2, 2), torch.tensor(0.0), more)
 
     for _ in range(_OFTEN):
         given(1.0)
@@ -157,9 +129,9 @@ def test_another_dtype_or_another_structure_is_another_graph(
 ) -> None:
     often(graphed)
     graphed.record()
-    assert graphed(torch.ones(1, 4, 4, 4).double(), torch.tensor(0.5))[0].dtype == torch.float64
+    assert graphed(torch.ones(1, 4, 4, 4).double(), torch.tensor(0.5)).dtype == torch.float64
     more = {"list": [torch.ones(1)]}
-    assert graphed(torch.ones(1, 4, 4, 4), torch.tensor(0.5), more=more)[0].mean() == 2.5
+    assert graphed(torch.ones(1, 4, 4, 4), torch.tensor(0.5), more).mean() == 2.5
     assert stand_in.replayed == 0
 
 
@@ -200,12 +172,50 @@ def test_so_many_graphs_are_kept_those_used_last(graphed: Graphed, stand_in: Sta
     assert stand_in.replayed == before + 1
 
 
+def test_what_is_no_tensor_is_told_apart_and_kept_until_all_is_forgotten(
+    stand_in: StandIn,
+) -> None:
+    class Other:
+        def __init__(self, weight: float) -> None:
+            self.weight = torch.tensor(weight)
+
+    graphed = Graphed(lambda given, others: sum((o.weight for o in others), given), stand_in)
+    two, five = Other(2.0), Other(5.0)
+
+    def paint(*others: Other) -> float:
+        return float(graphed(torch.ones(1), list(others)))
+
+    for others, expected in (((two,), 3.0), ((five,), 6.0), ((two, five), 8.0), ((), 1.0)):
+        for _ in range(_OFTEN):
+            assert paint(*others) == expected
+        graphed.record()
+        assert paint(*others) == expected
+    assert (stand_in.recorded, stand_in.replayed) == (4, 4)
+    gone = weakref.ref(five)
+    del five, others
+    assert gone() is not None, "a graph reads its memory"
+    graphed.forget()
+    assert gone() is None
+    assert paint(two) == 3.0 and stand_in.replayed == 4
+
+
 def test_only_cuda_records_and_has_channels_last() -> None:
     cuda, cpu, mps = torch.device("cuda"), torch.device("cpu"), torch.device("mps")
     assert isinstance(recorder(cuda), CudaRecorder)
     assert recorder(cpu) is None and recorder(mps) is None
     assert memory_format(cuda) == torch.channels_last
     assert memory_format(cpu) == torch.preserve_format
+
+
+class CudaGraph:
+    def __init__(self) -> None:
+        self.memory = ""
+
+    def pool(self) -> str:
+        return self.memory
+
+    def replay(self) -> None:
+        pass
 
 
 class Cuda:
@@ -217,15 +227,14 @@ class Cuda:
         self.seen: list[tuple[str, str | None]] = []
         self.devices: list[torch.device] = []
         self.fails = False
+        self.recorded = 0
         stream = SimpleNamespace(wait_stream=lambda other: None)
         fakes = {
             "Stream": lambda: SimpleNamespace(name="aside", **vars(stream)),
             "current_stream": lambda: SimpleNamespace(name=self.streams[-1], **vars(stream)),
             "stream": self.stream,
             "device": self.device,
-            "CUDAGraph": lambda: SimpleNamespace(
-                pool=lambda: "the memory of the first", replay=lambda: None
-            ),
+            "CUDAGraph": CudaGraph,
             "graph": self.graph,
         }
         for name, fake in fakes.items():
@@ -250,10 +259,11 @@ class Cuda:
         yield
 
     @contextmanager
-    def graph(self, graph: Any, pool: str | None) -> Iterator[None]:
+    def graph(self, graph: CudaGraph, pool: str | None) -> Iterator[None]:
         """As in torch 2.13, a recording that fails leaves its stream in use."""
         self.streams.append("recording")
-        self.recording = pool or "memory of its own"
+        self.recorded += 1
+        graph.memory = self.recording = pool or f"memory {self.recorded}"
         yield
         self.recording = None
         if self.fails:
@@ -266,11 +276,16 @@ def test_a_graph_is_recorded_after_calls_on_another_stream_in_a_memory_that_all_
 ) -> None:
     cuda, device = Cuda(monkeypatch), torch.device("cuda", 1)
     record = CudaRecorder(device)
+    _, first = record(cuda.work)
+    assert cuda.seen == [("aside", None)] * _WARM_UPS + [("recording", "memory 1")]
+    _, second = record(cuda.work)
+    del first
+    _, third = record(cuda.work)
+    assert [each for each in cuda.seen if each[1]] == [("recording", "memory 1")] * 3
+    assert cuda.devices == [device] * 3
+    del second, third
     record(cuda.work)
-    assert cuda.seen == [("aside", None)] * _WARM_UPS + [("recording", "memory of its own")]
-    record(cuda.work)
-    assert cuda.seen[-1] == ("recording", "the memory of the first")
-    assert cuda.devices == [device, device]
+    assert cuda.seen[-1] == ("recording", "memory 4"), "that of graphs that have gone is no more"
 
 
 def test_after_a_recording_that_failed_the_work_goes_on_where_it_was(
@@ -329,6 +344,23 @@ def test_a_unet_that_something_hooks_into_is_not_replayed(
     area = Bounds(0, 0, 64, 64)
     settings = resolve(Job(PaintRequest(prompt, draft=True), Snapshot(area.extent, area)), made)
     painter = held.painter(settings, is_shown_pictures)
-    assert isinstance(painter.unet, Graphed) == (prompt == "a" and not is_shown_pictures)
-    assert isinstance(painter.unet, Graphed) or painter.unet is model.unet
-    assert painter.vae is network, "a draft is one all the same"
+    assert (painter.graphed is not None) == (prompt == "a" and not is_shown_pictures)
+    assert painter.vae.config is network.config, "a draft is one all the same"
+    assert isinstance(painter.vae, GraphedTinyVae) == (painter.graphed is not None)
+
+
+def test_a_tiny_vae_is_replayed_both_ways_to_the_same_bits(stand_in: StandIn) -> None:
+    torch.manual_seed(0)
+    network = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4
+    ).eval()
+    vae = GraphedTinyVae(network, stand_in)
+    with torch.inference_mode():
+        for call in range(_OFTEN + 2):
+            pixels, latents = torch.rand(1, 3, 16, 16), torch.randn(1, 4, 2, 2)
+            assert torch.equal(vae.encode(pixels).latents, network.encode(pixels).latents)
+            decoded = network.decode(latents).sample
+            assert torch.equal(vae.decode(latents, return_dict=False)[0], decoded)
+            if call == _OFTEN - 1:
+                vae.record()
+    assert (stand_in.recorded, stand_in.replayed) == (2, 4)
