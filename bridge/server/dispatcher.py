@@ -12,7 +12,7 @@ from bridge.jobs.queue import FairQueue, JobKey
 from bridge.jobs.states import Event, after
 from bridge.jobs.supervisor import Supervisor, WorkerExit
 from bridge.live.desk import LiveDesk, Source
-from krita_plugin.krita_bridge.wire import messages
+from krita_plugin.krita_bridge.wire import limits, messages
 from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, encode
 from krita_plugin.krita_bridge.wire.messages import (
     Accepted,
@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING_JOBS = 256
 """Jobs of one client that may wait at a time."""
-
-MAX_WAITING_BYTES = 1 << 30
-"""Bytes of pixels of all waiting jobs; a single job is always taken."""
 
 MAX_UNSAVED_BYTES = 16 << 20
 """With so many bytes of results not on disk yet, the next job waits: a slow disk must not fill the memory."""
@@ -194,7 +191,7 @@ class Dispatcher:
             )
         waiting = sum(self._records[key].size for key in self._queue.order())
         too_many = self._queue.count(record.key.client) >= MAX_WAITING_JOBS
-        if too_many or (waiting and waiting + record.size > MAX_WAITING_BYTES):
+        if too_many or (waiting and waiting + record.size > limits.MAX_WAITING_BYTES):
             raise BridgeError(
                 Code.BUSY,
                 f"{len(self._queue)} jobs are waiting already.",

@@ -171,6 +171,11 @@ class Client:
             tensors[reference_tensor(index)] = reference
         self._table.submit(submit, tensors)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a job waits here for room in the bridge, or for a connection: another would only take memory."""
+        return self._table.is_full
+
     def cancel(self, job: str) -> None:
         """Stop a job; its Ended arrives as an event, or its Result when it was done already."""
         self._table.cancel(job)

@@ -1,7 +1,8 @@
 """What a client owes the bridge and what it has heard: pure bookkeeping, no sockets, safe from any thread.
 
 A job stays here with its pixels until it has ended, so that it can be submitted again under the same id
-to a bridge that has lost it. Each ending is handed out once.
+to a bridge that has lost it. Each ending is handed out once. No more is sent than the bridge takes: what is too much
+waits here until something has ended.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 from typing import Deque, Dict, Iterable, List, Mapping, Optional, Set
 
 from .link import Pixels
-from .wire import messages
+from .wire import limits, messages
+
+MOST_BYTES = limits.MAX_WAITING_BYTES // 2
+"""Of pixels of jobs that are sent and have not ended: those of others wait in the bridge too. The parts of an upscaling to
+16384 x 16384 px by a factor of 2 have 380 MB, by 1.1 they have 1.3 GB, and 3.4 GB for SDXL with a control layer."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Outgoing:
 class _Pending:
     def __init__(self, submit: messages.Submit, tensors: Mapping[str, Pixels]) -> None:
         self.outgoing = Outgoing(submit, tensors)
+        self.size = sum(pixels.size for pixels in tensors.values())
         self.sent = False
         self.cancelled = False
 
@@ -33,7 +39,9 @@ class _Pending:
 class JobTable:
     """Jobs that have not ended, those asked for, and the messages waiting to be sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        """`most_bytes`: of the pixels of jobs that are sent and have not ended; a single job is always sent."""
+        self._most_bytes = most_bytes
         self._changed = threading.Condition()
         self._online = False
         self._closing = False
@@ -47,12 +55,11 @@ class JobTable:
     # ---- the painter's side
 
     def submit(self, submit: messages.Submit, tensors: Mapping[str, Pixels]) -> None:
-        """Keep the job, and send it when there is a connection."""
+        """Keep the job, and send it when there is a connection, and room in the bridge."""
         with self._changed:
-            pending = self._pending[submit.job] = _Pending(submit, tensors)
+            self._pending[submit.job] = _Pending(submit, tensors)
             self._over.discard(submit.job)
-            if self._online:
-                self._send_pending(pending)
+            self._send_what_fits()
 
     def cancel(self, job: str) -> None:
         """Ask for the end of a job; one that was never sent ends here."""
@@ -108,8 +115,7 @@ class JobTable:
             for job, pending in self._pending.items():
                 if pending.sent and pending.cancelled:
                     self._put(messages.Cancel(job))
-                elif not pending.sent:
-                    self._send_pending(pending)
+            self._send_what_fits()
 
     def disconnected(self) -> None:
         with self._changed:
@@ -141,6 +147,12 @@ class JobTable:
                 self._over.add(job)
             return message
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a job waits for room in the bridge, or for a connection."""
+        with self._changed:
+            return any(not pending.sent for pending in self._pending.values())
+
     def ended_here(self) -> List[messages.Ended]:
         """Endings that no bridge had a part in; each is returned once."""
         with self._changed:
@@ -158,6 +170,19 @@ class JobTable:
     def _put(self, message: messages.ClientMessage) -> None:
         self._outbox.append(Outgoing(message, {}))
         self._changed.notify_all()
+
+    def _send_what_fits(self) -> None:
+        """Jobs that were not sent yet, in order; those that were make room when they end."""
+        if not self._online:
+            return
+        sent = sum(pending.size for pending in self._pending.values() if pending.sent)
+        for pending in self._pending.values():
+            if pending.sent:
+                continue
+            if sent and sent + pending.size > self._most_bytes:
+                return
+            self._send_pending(pending)
+            sent += pending.size
 
     def _send_pending(self, pending: _Pending) -> None:
         pending.sent = True
@@ -186,6 +211,7 @@ class JobTable:
     def _forget(self, job: str) -> None:
         self._pending.pop(job, None)
         self._asked.discard(job)
+        self._send_what_fits()
 
     def _is_news(self, job: str) -> bool:
         return job not in self._over and job not in self._acknowledged

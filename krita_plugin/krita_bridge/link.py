@@ -84,9 +84,13 @@ class Pixels:
         wanted = 1
         for side in self.shape:
             wanted *= side
-        given = sum(memoryview(strip).nbytes for strip in self.strips)
-        if wanted != given:
-            raise ValueError(f"pixels of shape {self.shape} need {wanted} bytes, not {given}")
+        if wanted != self.size:
+            raise ValueError(f"pixels of shape {self.shape} need {wanted} bytes, not {self.size}")
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(memoryview(strip).nbytes for strip in self.strips)
 
 
 @dataclass(frozen=True)

@@ -153,11 +153,15 @@ class Painting:
         """Whether there are jobs yet of the press of Generate that a result with this note comes from."""
         return note is not None and any(job.note.layer == note.layer for job in self.jobs())
 
+    def is_reading(self, job: str) -> bool:
+        """Whether the job waits for its snapshot, and was not cancelled meanwhile."""
+        return job in self._jobs and self._jobs[job].stage is Stage.READING
+
     def captured(self, jobs: Sequence[str], snapshot: Snapshot, previews: bool) -> None:
         """Send those of `jobs` that were not cancelled while the canvas was read."""
         for name in jobs:
             job = self._jobs.get(name)
-            if job is None or job.stage is not Stage.READING:
+            if job is None or not self.is_reading(name):
                 continue
             job.stage = Stage.WAITING
             submit = messages.Submit(

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from . import document as documents
 from . import settings as stored
-from .capture import CannotCapture, Plan, cut, plan_capture, plan_growth, plan_upscale
+from .capture import CannotCapture, Plan, Snapshot, cut, plan_capture, plan_growth, plan_upscale
 from .client import Client, Event
 from .conditions import control_name, what_is_missing, with_conditions
 from .document import CanvasDocument
@@ -44,6 +44,9 @@ from .words import layer_name, title
 
 LARGEST_RANDOM_SEED = 2**32 - 1
 DEFAULT_NATIVE = 512
+ROOM_POLL_SECONDS = 0.1
+"""How often it is asked whether the bridge has room for the next part of a larger picture."""
+
 MOST_LAYERS = 16
 """Of so many presses of Generate the results can still be shown in place of each other."""
 
@@ -255,11 +258,19 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             if in_the_way:
                 _hide(document, in_the_way, False)
         wants_previews = self.settings.previews_on_canvas or self.settings.previews_in_docker
-        if not plan.parts:
+        if plan.parts:
+            self._turns.add(jobs[0], self._send_parts(snapshot, jobs, wants_previews))
+        else:
             self.painting.captured(jobs, snapshot, wants_previews)
-        for number, (area, _) in enumerate(plan.parts):
-            part = yield from cut(snapshot, area)
-            self.painting.captured([jobs[number]], part, wants_previews)
+
+    def _send_parts(self, snapshot: Snapshot, jobs: List[str], previews: bool) -> Task:
+        """Cut them one by one, as the bridge has room: together they can be several times the picture."""
+        for number, (area, _) in enumerate(snapshot.plan.parts):
+            while self._client.is_full:
+                yield ROOM_POLL_SECONDS
+            if self.painting.is_reading(jobs[number]):
+                part = yield from cut(snapshot, area)
+                self.painting.captured([jobs[number]], part, previews)
 
     # ---- live painting
 

@@ -22,6 +22,7 @@ from tests.krita.harness import Before, BridgeDocker, Document, Layer
 from tests.krita.harness.controlled import BUILT_IN
 from tests.krita.harness.controlled import NAME as CONTROLLED
 from tests.krita.harness.docker import PATIENCE
+from tests.krita.test_painting_upscale import larger_document, unfolded
 
 WIDTH, HEIGHT, NATIVE = 320, 256, 128
 SELECTED = (100, 80, 120, 100)
@@ -155,11 +156,11 @@ def wait_for_map(studio: Studio, document: Document, name: str) -> Layer:
 
 
 def test_depth_of_the_canvas_and_its_map_as_a_layer(studio: Studio, controls: Rows) -> None:
-    document = scene(studio)
+    docker, document = studio.docker, scene(studio)
     controls.add()
     controls.keep_map(0, True)
     before = Before.of(document)
-    studio.docker.paint(document, "a hut", CONTROLLED)
+    docker.paint(document, "a hut", CONTROLLED)
     layer = wait_for_map(studio, document, "Depth")
     before.assert_only_selected_pixels_changed()
 
@@ -168,9 +169,34 @@ def test_depth_of_the_canvas_and_its_map_as_a_layer(studio: Studio, controls: Ro
     (told,), _ = used(studio)
     assert told == ["depth", "canvas", sha256(map_[..., :3])]
     studio.krita.wait_until(lambda: controls.keeps_maps() == [False], PATIENCE)
+
+    controls.remove_all()
+    document.activate_layer(layer.name)
+    docker.switch("QToolButton", "more_fold", True)
+    docker.click("QPushButton", "settings_of_layer")
+    docker.wait_for_state(f"The settings of “{layer.name}” are used.")
+    docker.switch("QToolButton", "more_fold", False)
+    assert (
+        docker.ask("docker.findChild(QtWidgets.QPlainTextEdit, 'prompt').toPlainText()") == "a hut"
+    )
+    assert controls.keeps_maps() == [False], "it is a layer already"
     document.undo()  # the map
     document.undo()  # the result
     assert before.is_restored()
+
+
+def test_upscaling_leaves_a_controls_map_to_the_next_picture(
+    studio: Studio, controls: Rows
+) -> None:
+    docker, document = studio.docker, scene(studio)
+    controls.add()
+    controls.keep_map(0, True)
+    before = Before.of(document)
+    with unfolded(docker, 1.5, 50):
+        docker.click("QPushButton", "upscale")
+        larger = larger_document(docker)
+    assert before.is_restored() and controls.keeps_maps() == [True]
+    assert len(larger.layers()) == 1
 
 
 def test_a_map_waits_with_its_picture_for_a_place(studio: Studio, controls: Rows) -> None:

@@ -22,8 +22,11 @@ mode = docker.findChild(QtWidgets.QToolButton, 'mode').text()
 percent = docker.findChild(QtWidgets.QLabel, 'strength_percent').text()
 steps = docker.findChild(QtWidgets.QSpinBox, 'steps').value()
 seed = docker.findChild(QtWidgets.QLineEdit, 'seed').text()
-[prompt, preset, mode, percent, steps, seed]"""
-_STEPS = "docker.findChild(QtWidgets.QSpinBox, 'steps').setValue({})"
+template = docker.findChild(QtWidgets.QLineEdit, 'template')
+[prompt, preset, mode, percent, steps, seed, template.text(), template.placeholderText()]"""
+_SAMPLING = """\
+docker.findChild(QtWidgets.QSpinBox, 'steps').setValue({})
+docker.findChild(QtWidgets.QLineEdit, 'template').setText({!r})"""
 _FACTS = """\
 from krita_bridge.extension import studio
 from krita_bridge.wire.messages import to_fields
@@ -37,11 +40,11 @@ def test_a_layers_settings_come_back_in_a_krita_that_knows_nothing_of_it(
     document = studio.krita.new_document(192, 160)
     document.select_exactly(*SELECTED)
     docker.wait_for_mode("Fill")
-    docker.ask(_STEPS.format(3))
+    docker.ask(_SAMPLING.format(3, "{prompt}, calm"))
     first = docker.paint(document, PROMPT)
     form, facts = docker.ask(_FORM), _facts(studio.krita, PROMPT)
     pixels = document.layer_pixels(first.name)
-    docker.ask(_STEPS.format(0))
+    docker.ask(_SAMPLING.format(0, ""))
     second = docker.paint(document, OTHER)
     assert document.recorded() == {first.id, second.id}
     document.undo()
@@ -83,6 +86,7 @@ def _facts(krita: Krita, prompt: str) -> dict[str, Any]:
     """Of the latest result, but for how long it took."""
     facts: dict[str, Any] = krita.evaluate(_FACTS)
     assert facts.pop("prompt") == prompt and facts.pop("seconds") > 0
+    assert facts["full_prompt"].endswith(", calm")
     return facts
 
 

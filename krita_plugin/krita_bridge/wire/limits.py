@@ -28,6 +28,9 @@ MAX_REFERENCE_SIDE = 1024
 MAX_FRAME_BYTES = MAX_PIXELS * 5 + MAX_REFERENCES * MAX_REFERENCE_SIDE**2 * 4 + MAX_HEADER_BYTES + 8
 """Largest binary frame: four bytes of colour and one of mask a pixel, and the references."""
 
+MAX_WAITING_BYTES = 1 << 30
+"""Bytes of pixels of all the jobs that wait in the bridge; a single job is always taken."""
+
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 200
 MAX_DOCUMENT_CHARACTERS = 4_096

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from krita_plugin.krita_bridge.jobtable import JobTable
+from krita_plugin.krita_bridge.link import Pixels
 from krita_plugin.krita_bridge.wire import messages
 from krita_plugin.krita_bridge.wire.messages import (
     Acknowledge,
@@ -125,6 +126,42 @@ def test_a_refused_job_is_not_sent_again(table: JobTable) -> None:
     assert sent(table) == []
 
 
+def pixels(size: int) -> dict[str, Pixels]:
+    return {"image": Pixels((size,), (bytes(size),))}
+
+
+def test_no_more_is_sent_than_there_is_room_for_and_what_ends_makes_some() -> None:
+    table = JobTable(most_bytes=10)
+    table.connected(welcome())
+    for job, size in (("a", 12), ("b", 6), ("c", 4), ("d", 1)):
+        table.submit(submit(job), pixels(size))
+    assert sent(table) == [submit("a")], "a single one is always sent"
+    assert table.is_full
+    table.received(Ended("a", JobState.FAILED))
+    assert sent(table) == [submit("b"), submit("c")]
+    table.received(result("c"))
+    assert sent(table) == [submit("d")] and not table.is_full
+
+
+def test_what_waits_for_room_is_sent_after_a_break_and_can_be_cancelled() -> None:
+    table = JobTable(most_bytes=10)
+    table.connected(welcome())
+    for job in ("a", "b", "c", "d"):
+        table.submit(submit(job), pixels(6))
+    assert sent(table) == [submit("a")]
+    table.disconnected()
+    table.cancel("b")
+    assert table.ended_here() == [Ended("b", JobState.CANCELLED, "cancelled")]
+    table.connected(welcome())
+    assert sent(table) == [Resume(("a",))]
+    fault = messages.Fault("busy", "No.", "", "a")
+    assert table.received(fault) == fault and sent(table) == [submit("c")]
+    table.cancel("c")
+    assert sent(table) == [Cancel("c")] and table.is_full
+    table.received(Ended("c", JobState.CANCELLED, "cancelled"))
+    assert sent(table) == [submit("d")]
+
+
 def test_resuming_asks_again_even_for_what_was_delivered(table: JobTable) -> None:
     table.connected(welcome())
     table.received(result("a"))
@@ -162,7 +199,7 @@ class Bridge:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(["submit", "cut", "kill", "hear", "finish", "keep"]), max_size=60))
 def test_in_any_history_every_job_is_delivered_exactly_once(history: list[str]) -> None:
-    table, bridge = JobTable(), Bridge()
+    table, bridge = JobTable(most_bytes=10), Bridge()
     delivered: list[str] = []
     submitted: list[str] = []
     answers: list[messages.ServerMessage] = []
@@ -171,7 +208,7 @@ def test_in_any_history_every_job_is_delivered_exactly_once(history: list[str]) 
     def step(name: str) -> None:
         if name == "submit":
             submitted.append(f"job-{len(submitted)}")
-            table.submit(submit(submitted[-1]), {})
+            table.submit(submit(submitted[-1]), pixels(4))
         elif name in ("cut", "kill"):
             if name == "kill":
                 bridge.running.clear()
@@ -182,6 +219,7 @@ def test_in_any_history_every_job_is_delivered_exactly_once(history: list[str]) 
             outgoing = table.next_outgoing(0.0)
             if outgoing is not None:
                 answers.extend(bridge.hear(outgoing.message))
+                assert len(bridge.running) <= 2, "10 bytes and no more"
         elif name == "finish":
             for job in sorted(bridge.running):
                 bridge.kept.add(job)
@@ -197,7 +235,9 @@ def test_in_any_history_every_job_is_delivered_exactly_once(history: list[str]) 
 
     for name in history:
         step(name)
-    for name in ("cut", *["hear"] * 200, "finish", "cut", *["hear"] * 200, "keep", *["hear"] * 200):
+    hear = ["hear"] * 200
+    two_at_a_time = ["cut", *hear, "finish"] * (len(submitted) // 2 + 1)
+    for name in (*two_at_a_time, "cut", *hear, "keep", *hear):
         step(name)
     assert sorted(delivered) == sorted(submitted)
     assert bridge.kept == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,13 @@ from bridge.server import dispatcher as module
 from bridge.server.dispatcher import Dispatcher
 from bridge.server.outbox import Outbox, StoredResult
 from bridge.server.store import Store
-from krita_plugin.krita_bridge.wire import frames, messages
+from krita_plugin.krita_bridge.jobtable import JobTable
+from krita_plugin.krita_bridge.link import Pixels
+from krita_plugin.krita_bridge.parts import MOST_PIXELS, PART_SIDE, parts_of
+from krita_plugin.krita_bridge.wire import frames, limits, messages
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.frames import Buffer, Frame, Tensor
+from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import (
     Accepted,
     Ended,
@@ -25,9 +31,11 @@ from krita_plugin.krita_bridge.wire.messages import (
     EngineStatus,
     JobState,
     Message,
+    PaintRequest,
     Progress,
     Result,
     ResultFacts,
+    Submit,
 )
 from tests.bridge_process import PATIENCE, submit
 from tests.unit.server.drained import everything
@@ -200,12 +208,55 @@ async def test_too_many_waiting_jobs_are_refused_with_a_sentence(
 async def test_too_many_waiting_bytes_are_refused_but_one_job_is_always_taken(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr(limits, "MAX_WAITING_BYTES", 10_000)
     bench.submit("large", size=50_000)
     with pytest.raises(BridgeError):
         bench.submit("small", client="bert")
     bench.says(READY)
     bench.submit("small", client="bert")
+
+
+def canvas_pixels(area: Bounds, channels: int) -> Pixels:
+    """All of it is the same strip, again and again."""
+    size = area.width * area.height * channels
+    strip = bytes(1 << 20)
+    strips = [strip] * (size >> 20) + [strip[: size & (1 << 20) - 1]]
+    return Pixels((area.height, area.width, channels), strips)
+
+
+@pytest.mark.parametrize(
+    ("factor", "native", "controls"), [(1.1, 512, 0), (1.1, 1024, 1), (2.0, 1024, 2)]
+)
+async def test_there_is_room_for_all_parts_of_the_largest_picture_that_the_docker_upscales(
+    factor: float, native: int, controls: int, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.worker, "send", lambda payload: None)
+    side = int(MOST_PIXELS**0.5 / factor)
+    canvas, drawn = Extent(side, side), Control(ControlKind.SCRIBBLE, ControlSource.PICTURE)
+    request = PaintRequest("", upscale=factor, controls=(drawn,) * controls)
+    parts = parts_of(canvas, Bounds.of_canvas(canvas), factor, native, PART_SIDE)
+    table = JobTable()
+    table.connected(messages.Welcome(1, "0", (), "", READY, ()))
+    total = 0
+    for number, (area, part) in enumerate(parts):
+        tensors = {f"control-{n}": canvas_pixels(area, 4) for n in range(controls)}
+        tensors["image"] = canvas_pixels(area, 4)
+        total += sum(pixels.size for pixels in tensors.values())
+        table.submit(Submit(f"part-{number}", replace(request, part=part), canvas, area), tensors)
+    assert total > limits.MAX_WAITING_BYTES, "all at once it would not be taken"
+
+    taken: list[str] = []
+    bench.says(READY)
+    for number in range(len(parts)):
+        while (outgoing := table.next_outgoing(0.0)) is not None:
+            assert isinstance(outgoing.message, Submit)
+            payload = [strip for pixels in outgoing.tensors.values() for strip in pixels.strips]
+            bench.dispatcher.submit("anna", outgoing.message, payload, bench.outbox)
+            taken.append(outgoing.message.job)
+        ended = Ended(taken[number], JobState.FAILED, "bad_input", "No.")
+        bench.says(ended)
+        table.received(ended)
+    assert len(taken) == len(parts) and not bench.dispatcher.is_busy
 
 
 async def test_with_disk_and_memory_full_new_jobs_are_refused(tmp_path: Path) -> None:
