@@ -24,6 +24,9 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    DepthAnythingConfig,
+    DepthAnythingForDepthEstimation,
+    Dinov2Config,
     DPTConfig,
     DPTForDepthEstimation,
     DPTImageProcessorPil,
@@ -159,6 +162,34 @@ def make_tiny_depth_estimator(folder: Path, *, seed: int = 0) -> Path:
     )
     DPTForDepthEstimation(config).eval().save_pretrained(folder)
     DPTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+def make_tiny_depth_anything(folder: Path, *, seed: int = 0) -> Path:
+    """Write a tiny Depth Anything with random weights, in the layout of transformers. As the published ones it keeps a picture's
+    shape, in whole patches of 14 px."""
+    torch.manual_seed(seed)
+    backbone = Dinov2Config(
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        mlp_ratio=1,
+        image_size=42,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+    )
+    config = DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=16,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=8,
+    )
+    DepthAnythingForDepthEstimation(config).eval().save_pretrained(folder)
+    DPTImageProcessorPil(
+        size={"height": 42, "width": 42}, keep_aspect_ratio=True, ensure_multiple_of=14
+    ).save_pretrained(folder)
     return folder
 
 

@@ -22,7 +22,11 @@ from bridge.presets import ModelFile, ModelFolder, PartSource
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from tests.fake_models import tiny_model
 from tests.single_file import controlnet_names
-from tests.tiny_models import make_tiny_controlnet, make_tiny_depth_estimator
+from tests.tiny_models import (
+    make_tiny_controlnet,
+    make_tiny_depth_anything,
+    make_tiny_depth_estimator,
+)
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 DEPTH = ControlKind.DEPTH
@@ -170,8 +174,9 @@ def test_pickles_are_not_opened(controlnet: Path, nets: ControlNets, tmp_path: P
     assert raised.value.code is Code.MODEL_UNSAFE
 
 
-def test_a_depth_estimator_sees_any_picture(tmp_path: Path) -> None:
-    folder = make_tiny_depth_estimator(tmp_path / "dpt")
+@pytest.mark.parametrize("make", [make_tiny_depth_estimator, make_tiny_depth_anything])
+def test_a_depth_estimator_sees_any_picture(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    folder = make(tmp_path / "estimator")
     estimator = load_depth_estimator(
         ModelFolder(folder), torch.device("cpu"), HashCache(tmp_path), quiet
     )
