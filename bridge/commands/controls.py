@@ -1,4 +1,4 @@
-"""`--control` and `--keep-control` of `krita-bridge paint`: pictures that say what goes where."""
+"""`--control` of `krita-bridge paint` and `upscale`, and `--keep-control`: pictures that say what goes where."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GivenControl:
     path: Path | None
 
 
-def add_control_arguments(parser: argparse.ArgumentParser) -> None:
+def add_control_argument(parser: argparse.ArgumentParser) -> None:
     kinds = ", ".join(kind.value for kind in ControlKind)
     parser.add_argument(
         "--control",
@@ -42,12 +42,6 @@ def add_control_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what goes where: {kinds}; as the map FILE shows it, or worked out from --image. "
         f":{_EXTRACT} works it out from FILE, :strength=0.8 (0 to 2), :start=0 and :end=0.6 (of the steps) say how "
         "strongly and when; may be said again",
-    )
-    parser.add_argument(
-        "--keep-control",
-        type=Path,
-        metavar="FILE",
-        help="the map that was used; FILE-1, FILE-2 ... where there are several controls",
     )
 
 
@@ -108,10 +102,9 @@ def check(arguments: argparse.Namespace) -> None:
     check_target(arguments.keep_control)
 
 
-def requested(arguments: argparse.Namespace) -> tuple[Control, ...]:
-    """The controls for the request."""
-    keep = arguments.keep_control is not None
-    return tuple(replace(each.control, keep=keep) for each in arguments.control)
+def requested(given: Sequence[GivenControl], keep: bool) -> tuple[Control, ...]:
+    """The controls for the request. `keep`: their maps come back with the result."""
+    return tuple(replace(each.control, keep=keep) for each in given)
 
 
 @dataclass(frozen=True)

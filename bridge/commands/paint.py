@@ -210,7 +210,7 @@ def _request(arguments: argparse.Namespace, ground: Ground | None) -> messages.P
             blend=Blend(arguments.blend or Blend.SOFT.value),
             match_colors=arguments.match_colors is not False,
             references=tuple(given.reference for given in arguments.reference),
-            controls=controls.requested(arguments),
+            controls=controls.requested(arguments.control, arguments.keep_control is not None),
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.commands.controls import add_control_arguments
+from bridge.commands.controls import add_control_argument
 from bridge.commands.references import add_reference_argument
 from krita_plugin.krita_bridge.wire.geometry import Extent, Margins
 from krita_plugin.krita_bridge.wire.modes import Blend, Mode
@@ -29,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(none: everywhere)",
     )
     add_reference_argument(parser)
-    add_control_arguments(parser)
+    add_control_argument(parser)
+    parser.add_argument(
+        "--keep-control",
+        type=Path,
+        metavar="FILE",
+        help="the map that was used; FILE-1, FILE-2 ... where there are several controls",
+    )
     parser.add_argument(
         "--mode",
         choices=[mode.value.replace("_", "-") for mode in Mode],

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bridge.commands import controls
 from bridge.commands.paint_arguments import add_sampling_arguments
 from bridge.commands.references import add_reference_argument, read_references
 from bridge.errors import BridgeError, Code
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how much the model may refine; 0: enlarge alone (default: %(default)s)",
     )
     add_reference_argument(parser)
+    controls.add_control_argument(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--seed", type=int, help="the same seed gives the same picture")
     parser.add_argument(
@@ -90,11 +92,12 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
     with ProgressBar() as bar:
         picture, mask = read_picture(arguments.image), None
         references = read_references(arguments.reference, bar.say)
+        drawn, more = controls.read_pictures(arguments.control)
         area = Bounds.of_canvas(picture.canvas)
-        notes = picture.notes
+        notes = (*picture.notes, *(f"{path}: {note}" for path, note in more))
         if arguments.mask is not None:
-            mask, more = read_mask(arguments.mask, picture.canvas)
-            area, notes = tight_bounds(mask) if arguments.crop else area, (*notes, *more)
+            mask, of_mask = read_mask(arguments.mask, picture.canvas)
+            area, notes = tight_bounds(mask) if arguments.crop else area, (*notes, *of_mask)
         for note in notes:
             bar.say(note)
         larger = picture.canvas.scaled(arguments.factor)
@@ -105,7 +108,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
             _room(target.extent, arguments.out.parent) as made,
         ):
             facts = _paint_parts(
-                session, bar, request, picture.pixels, mask, area, references, made
+                session, bar, request, picture.pixels, mask, area, references, drawn, made
             )
             label = LABELS.get(facts.scheduler, facts.scheduler)
             whole = Bounds(0, 0, target.width, target.height)
@@ -128,10 +131,11 @@ def _paint_parts(
     mask: MaskU8 | None,
     area: Bounds,
     references: Sequence[ImageU8],
+    drawn: controls.ControlPictures,
     made: ImageU8,
 ) -> messages.ResultFacts:
     """Fill `made` with the `area` of `pixels`, upscaled; the facts are those of the first part. Every tile of every part
-    is shown all of each of `references`."""
+    is shown all of each of `references`; of `drawn` each part what lies where its pixels do. Raises BridgeError."""
     from bridge.commands.pictures import crop
 
     canvas = Extent(pixels.shape[1], pixels.shape[0])
@@ -143,12 +147,18 @@ def _paint_parts(
         asked = request
         if len(parts) > 1:
             bar.say(f"Part {number} of {len(parts)}.")
-            asked = replace(request, part=part)
+            asked = _of_part(request, part)
         selected = None if mask is None else crop(mask, sent)
         if selected is not None and not selected.any():
             selected, asked = None, replace(asked, strength=0.0)
         finished = session.paint(
-            asked, canvas, sent, crop(pixels, sent), selected, references=references
+            asked,
+            canvas,
+            sent,
+            crop(pixels, sent),
+            selected,
+            references,
+            drawn.within(sent, canvas),
         )
         at = finished.bounds.relative_to(target)
         made[at.y : at.bottom, at.x : at.right] = finished.layer
@@ -157,6 +167,13 @@ def _paint_parts(
         facts = facts or finished.facts
     assert facts is not None  # an area has a part
     return replace(facts, strength=request.strength)
+
+
+def _of_part(request: messages.PaintRequest, part: messages.UpscalePart) -> messages.PaintRequest:
+    try:
+        return replace(request, part=part)
+    except messages.MessageError as error:
+        raise _bad(str(error), "") from error
 
 
 @contextlib.contextmanager
@@ -222,6 +239,7 @@ def _request(arguments: argparse.Namespace) -> messages.PaintRequest:
             template=arguments.template,
             upscale=arguments.factor,
             references=tuple(given.reference for given in arguments.reference),
+            controls=controls.requested(arguments.control, keep=False),
         )
     except messages.MessageError as error:
         raise _bad(str(error), "") from error

@@ -55,6 +55,11 @@ class Control:
         """Whether a tensor comes with it."""
         return self.source is not ControlSource.CANVAS
 
+    @property
+    def suits_parts(self) -> bool:
+        """Whether the map of a part of the picture is that part of the map: what is worked out looks at all there is."""
+        return self.source is ControlSource.MAP or self.kind is ControlKind.TILE
+
 
 @dataclass(frozen=True)
 class UsedControl:

@@ -123,8 +123,8 @@ class PaintRequest:
         check_range("scale", self.scale, limits.MIN_SCALE, 1.0)
         if self.scale < 1 < self.upscale:
             raise MessageError("A job cannot both upscale and paint smaller: choose one.")
-        if self.part is not None and self.upscale == 1:
-            raise MessageError("Only what is upscaled is made in parts.")
+        if self.part is not None:
+            _check_request_of_part(self)
         if self.detail is not None:
             check_range("detail", self.detail, 0.0, 1.0)
         if self.template is not None:
@@ -136,6 +136,17 @@ class PaintRequest:
         if len(self.references) > limits.MAX_REFERENCES:
             raise MessageError(
                 f"There are more than {limits.MAX_REFERENCES} references: use fewer."
+            )
+
+
+def _check_request_of_part(request: PaintRequest) -> None:
+    if request.upscale == 1:
+        raise MessageError("Only what is upscaled is made in parts.")
+    for control in request.controls:
+        if not control.suits_parts:
+            raise MessageError(
+                f"So large a picture is made in parts, and the {control.kind.value} map of each would be another: "
+                "give the map of the whole as it is, or upscale by less."
             )
 
 

@@ -16,6 +16,12 @@ from bridge.commands import upscale
 from bridge.engine.lanczos import enlarge
 from bridge.pixels import swap_red_and_blue
 from krita_plugin.krita_bridge.wire import frames, messages
+from krita_plugin.krita_bridge.wire.control import (
+    Control,
+    ControlKind,
+    ControlSource,
+    control_tensor,
+)
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.reference import Reference, reference_tensor
 from tests.scripted_bridge import PRESET, ScriptedBridge, result_bounds
@@ -147,6 +153,33 @@ def test_every_part_is_shown_the_references(
     assert len(submits) > 4
     assert {submit.request.references for submit in submits} == {(Reference(0.4),)}
     assert seen == [bytes([30, 20, 10, 255]) * 6] * len(submits)
+
+
+def test_every_part_sees_its_part_of_a_control(
+    small_parts: None, run: Callable[..., int], picture: Path, tmp_path: Path
+) -> None:
+    def looking(submit: messages.Submit, frame: frames.Frame | None) -> bytes:
+        assert frame is not None
+        assert frame.tensors[control_tensor(0)].data == frame.tensors[messages.IMAGE].data
+        return enlarged(submit, frame)
+
+    with ScriptedBridge(tmp_path / "home", looking) as bridge:
+        assert run("--factor", 2, "--control", f"depth={picture}:end=0.5", "--control", "tile") == 0
+        submits = bridge.wait_for(messages.Submit)
+    drawn = Control(ControlKind.DEPTH, ControlSource.MAP, end=0.5)
+    assert len(submits) > 4
+    assert {submit.request.controls for submit in submits} == {(drawn, Control(ControlKind.TILE))}
+
+
+def test_what_would_be_another_map_in_each_part_is_refused(
+    small_parts: None,
+    bridge: ScriptedBridge,
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("--factor", 2, "--control", "depth") == 2
+    assert "the depth map of each would be another" in capsys.readouterr().err
+    assert not bridge.submitted
 
 
 def test_parts_of_one_colour_have_no_seam(

@@ -232,7 +232,7 @@ async def test_there_is_room_for_all_parts_of_the_largest_picture_that_the_docke
 ) -> None:
     monkeypatch.setattr(bench.worker, "send", lambda payload: None)
     side = int(MOST_PIXELS**0.5 / factor)
-    canvas, drawn = Extent(side, side), Control(ControlKind.SCRIBBLE, ControlSource.PICTURE)
+    canvas, drawn = Extent(side, side), Control(ControlKind.SCRIBBLE, ControlSource.MAP)
     request = PaintRequest("", upscale=factor, controls=(drawn,) * controls)
     parts = parts_of(canvas, Bounds.of_canvas(canvas), factor, native, PART_SIDE)
     table = JobTable()

@@ -8,6 +8,7 @@ import pytest
 
 from krita_plugin.krita_bridge.wire import limits
 from krita_plugin.krita_bridge.wire import messages as m
+from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.modes import Blend, Mode
 
@@ -129,6 +130,24 @@ def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
 def test_a_prompt_that_is_too_long_says_how_long_it_may_be() -> None:
     with pytest.raises(m.MessageError, match=r"prompt has 100,000 characters.*10,000"):
         m.PaintRequest("x" * 100_000)
+
+
+@pytest.mark.parametrize("kind", ControlKind)
+def test_what_is_worked_out_of_all_of_a_picture_is_not_worked_out_of_a_part(
+    kind: ControlKind,
+) -> None:
+    part = m.UpscalePart(Bounds(0, 0, 9, 9), Bounds(0, 0, 9, 9))
+
+    def of_part(source: ControlSource) -> m.PaintRequest:
+        return m.PaintRequest("", upscale=2.0, part=part, controls=(Control(kind, source),))
+
+    assert of_part(ControlSource.MAP).part == part
+    for source in (ControlSource.CANVAS, ControlSource.PICTURE):
+        if kind is ControlKind.TILE:
+            assert of_part(source).part == part
+        else:
+            with pytest.raises(m.MessageError, match=f"the {kind.value} map of each"):
+                of_part(source)
 
 
 def test_an_area_that_is_too_large_says_what_to_do() -> None:
