@@ -346,6 +346,11 @@ class Painter:
         self._follow.stop()
         self._client.stop()
 
+    @property
+    def full_share(self) -> float:
+        """Of all pictures so far, how many were painted with all of the work, 0 to 1."""
+        return statistics.mean(self._full)
+
     def say(self, message: ClientMessage, tensors: Mapping[str, Strips]) -> bool:
         self._updates += 1
         self._sent += sum(memoryview(strip).nbytes for t in tensors.values() for strip in t.strips)
