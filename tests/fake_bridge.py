@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from bridge.errors import BridgeError
@@ -24,16 +25,22 @@ def main() -> int:
     parser.add_argument("--heartbeat-seconds", type=float, default=30.0)
     parser.add_argument("--silence-seconds", type=float, default=300.0)
     parser.add_argument("--broken-unless", default="", help="the worker starts only if this exists")
+    parser.add_argument("--offer-when", type=Path, help="presets are listed once this exists")
     given = parser.parse_args()
 
     def configure() -> app.ServiceConfig:
         from bridge.server.service import ServiceConfig
         from bridge.server.session import Offer
 
+        def offer() -> Offer:
+            while given.offer_when is not None and not given.offer_when.exists():
+                time.sleep(0.01)
+            return Offer(PRESETS, "fake", live={"fake": LIVE})
+
         return ServiceConfig(
             results=given.home / "results",
             worker_command=[sys.executable, "-m", "tests.fake_worker", given.broken_unless],
-            offer=Offer(PRESETS, "fake", live={"fake": LIVE}),
+            offer=offer,
             idle_minutes=given.idle_minutes,
             handshake_seconds=given.handshake_seconds,
             heartbeat_seconds=given.heartbeat_seconds,

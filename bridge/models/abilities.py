@@ -5,30 +5,23 @@ The server process asks, so nothing here may load torch: safetensors' own reader
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from bridge.errors import BridgeError
 from bridge.models.families import SDXL
 from bridge.models.folder import CONTROLNET, DEPTH, EMBEDDED_FOLDER, UNET, VAE, read_json
+from bridge.models.glances import Layer, look
 from bridge.models.library import Library
-from bridge.models.weights import SUFFIX, TensorInfo, glance
+from bridge.models.weights import SUFFIX
 from bridge.presets import EmbeddedModel, HubModel, ModelFile, ModelFolder, Preset
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.folders import EMBEDDINGS, HYPERNETWORKS, LORAS, VAES
 from krita_plugin.krita_bridge.wire.messages import PresetInfo
 from krita_plugin.krita_bridge.wire.reference import ReferenceMode
 
-_FIRST_CONV = "model.diffusion_model.input_blocks.0.0.weight"
-_SDXL_TEXT = "conditioner.embedders.1.model.positional_embedding"
 _WITH_DEPTH = 5
-VAE_PREFIXES = ("", "first_stage_model.", "vae.")
-_FIRST_OF_DECODER = ("decoder.conv_in.weight", "decoder.layers.0.weight")
-"""Of an AutoencoderKL, in either layout, and of an AutoencoderTiny."""
-
 _TAGS = {LORAS: "<lora:{}>", HYPERNETWORKS: "<hypernet:{}>", EMBEDDINGS: "<{}>"}
 """How a prompt names the files of a folder."""
 
@@ -36,23 +29,8 @@ _MOST_TAGS, _MOST_VAES = 2000, 100
 _MOST_VAES_OF_ALL = 4000
 """In one message, of all presets together."""
 
-_Layer = tuple[str, tuple[int, ...]]
-_USUAL_VAE: _Layer = ("decoder.conv_in.weight", (512, 4, 3, 3))
+_USUAL_VAE: Layer = ("decoder.conv_in.weight", (512, 4, 3, 3))
 """That of SD 1.5 and SDXL."""
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """What the header of a safetensors file tells, as far as it is asked here. `in_channels`: what the UNet in it takes, 0
-    where there is none. `vae`: the first layer of the VAE's decoder; its name tells the kind, its shape how wide it is and
-    for what latents."""
-
-    in_channels: int
-    is_sdxl: bool
-    vae: _Layer | None
-
-
-_NOTHING = _Weights(in_channels=0, is_sdxl=False, vae=None)
 
 
 def info_of(preset: Preset) -> PresetInfo:
@@ -104,24 +82,16 @@ def vaes_of(preset: Preset, home: Path) -> tuple[str, ...]:
     A model on the hub is taken for one with the usual VAE.
     """
     source, root = preset.model, _root(preset)
-    own: _Layer | None = _USUAL_VAE
+    own: Layer | None = _USUAL_VAE
     if isinstance(source, ModelFile):
-        own = _weights(source.path).vae
+        own = look(source.path).vae
     elif root is not None:
-        own = next((_weights(path).vae for path in (root / VAE).glob("*.safetensors")), None)
+        own = next((look(path).vae for path in (root / VAE).glob("*.safetensors")), None)
     if own is None:
         return ()
     files = Library(home / VAES, "VAE", root and root / VAES).named()
-    fitting = (name for name, path in files.items() if _weights(path).vae == own)
+    fitting = (name for name, path in files.items() if look(path).vae == own)
     return tuple(islice(fitting, _MOST_VAES))
-
-
-def _first_of_decoder(tensors: Mapping[str, TensorInfo]) -> _Layer | None:
-    for prefix in VAE_PREFIXES:
-        for name in _FIRST_OF_DECODER:
-            if prefix + name in tensors:
-                return name, tensors[prefix + name].shape
-    return None
 
 
 def _root(preset: Preset) -> Path | None:
@@ -157,8 +127,12 @@ def _unet(preset: Preset) -> tuple[int, bool]:
     if isinstance(source, HubModel):
         return 0, preset.native >= SDXL.native
     if isinstance(source, ModelFile):
-        told = _weights(source.path)
-        return told.in_channels, told.is_sdxl
+        model = look(source.path).checkpoint
+        return (
+            (0, False)
+            if isinstance(model, BridgeError)
+            else (model.in_channels, model.family is SDXL)
+        )
     assert root is not None
     try:
         config = read_json(root / UNET / "config.json")
@@ -167,24 +141,3 @@ def _unet(preset: Preset) -> tuple[int, bool]:
     channels = config.get("in_channels")
     is_sdxl = config.get("addition_embed_type") == "text_time"
     return (channels if isinstance(channels, int) else 0), is_sdxl
-
-
-def _weights(path: Path) -> _Weights:
-    try:
-        facts = path.stat()
-    except OSError:
-        return _NOTHING
-    return _read_weights(path, facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=1000)
-def _read_weights(path: Path, _size: int, _changed: int) -> _Weights:
-    """Kept for as long as the file stays as it is: a header of SDXL takes 5 ms, and every client that comes asks for all.
-    What is no whole file of weights tells nothing."""
-    try:
-        tensors = glance(path).tensors
-    except BridgeError:
-        return _NOTHING
-    shape = tensors[_FIRST_CONV].shape if _FIRST_CONV in tensors else ()
-    in_channels = shape[1] if len(shape) == 4 else 0
-    return _Weights(in_channels, _SDXL_TEXT in tensors, _first_of_decoder(tensors))

@@ -13,6 +13,7 @@ from pathlib import Path
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, single_file, weights
 from bridge.models.families import SD2, SD15, Family
+from bridge.models.glances import look
 from bridge.presets import MAX_NATIVE, MIN_NATIVE, ModelFile, ModelFolder, Preset, load_presets
 from krita_plugin.krita_bridge.wire.folders import MODELS
 
@@ -119,7 +120,9 @@ def _preset(name: str, path: Path, shipped: Mapping[str, Preset]) -> Preset:
     """One that samples as the shipped preset of the model's family does. Raises BridgeError."""
     if path.is_dir():
         return _of_folder(name, path, shipped)
-    model = single_file.inspect_file(path, read_header=weights.glance)
+    model = look(path).checkpoint
+    if isinstance(model, BridgeError):
+        raise model
     usual = folder.read_json(model.config / folder.UNET / "config.json")
     if model.width != usual["block_out_channels"][0]:
         raise BridgeError(

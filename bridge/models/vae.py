@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, hub, weights
-from bridge.models.abilities import VAE_PREFIXES
 from bridge.models.adapters import version_of
 from bridge.models.families import Family
 from bridge.models.folder_loader import load_tiny_vae
+from bridge.models.glances import VAE_PREFIXES
 from bridge.models.hashing import HashCache
 from bridge.models.library import Library
 from bridge.models.loaded import LoadedModel, SwappedVae

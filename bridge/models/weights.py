@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
@@ -42,8 +43,7 @@ _ZIP = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
 
 
-@dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(NamedTuple):
     """A tensor's dtype as safetensors names it ("F16") and its shape."""
 
     dtype: str

@@ -60,7 +60,7 @@ def serve(
         return ServiceConfig(
             results=home / "results",
             worker_command=worker_command(device, own_presets, home),
-            offer=offer(own_presets, home),
+            offer=lambda: offer(own_presets, home),
             idle_minutes=idle_minutes,
         )
 

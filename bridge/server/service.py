@@ -35,11 +35,12 @@ _HTTP_LINE_BYTES = 8190
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """`worker_command` starts a process that speaks bridge/worker.py's side of the pipes."""
+    """`worker_command` starts a process that speaks bridge/worker.py's side of the pipes. `offer` may take its time: it is
+    called in a thread, and only the first message to each client waits for it."""
 
     results: Path
     worker_command: Sequence[str]
-    offer: Offer
+    offer: Callable[[], Offer]
     idle_minutes: float | None = None
     quota_bytes: int = QUOTA_BYTES
     heartbeat_seconds: float = HEARTBEAT_SECONDS
@@ -65,12 +66,16 @@ class Service:
         self._last_used = time.monotonic()
 
     async def run(self, listening: socket.socket) -> None:
-        """Serve until a signal or idleness; `listening` may have connections waiting already."""
+        """Serve until a signal or idleness; `listening` may have connections waiting already. Raises what the configured
+        `offer` raises."""
         loop = asyncio.get_running_loop()
         _on_signals(loop, self._stopped.set)
         worker = asyncio.create_task(self._supervisor.run())
         # It ends by itself only by a bug; then a fresh bridge serves better than a mute one.
         worker.add_done_callback(lambda _: self._stopped.set())
+        # A folder of checkpoints takes seconds to look through, and clients wait five for a connection.
+        self._offer = offer = asyncio.create_task(asyncio.to_thread(self._config.offer))
+        offer.add_done_callback(self._stop_without)
         await asyncio.to_thread(self._store.open)
         http = _Connections(
             self._handle,
@@ -94,6 +99,12 @@ class Service:
             await self._dispatcher.settle()
             await asyncio.to_thread(self._store.save_again)
             await http.shutdown(1.0)
+        if offer.done():
+            offer.result()
+
+    def _stop_without(self, offer: asyncio.Task[Offer]) -> None:
+        if not offer.cancelled() and offer.exception() is not None:
+            self._stopped.set()
 
     async def _part_from_all(self) -> None:
         closing = [asyncio.create_task(each.close(code=1001)) for each in self._sockets]
@@ -129,7 +140,7 @@ class Service:
         self._sockets.add(websocket)
         self._upgraded.add(request.protocol)
         try:
-            session = Session(websocket, self._dispatcher, self._store, self._config.offer)
+            session = Session(websocket, self._dispatcher, self._store, self._offer)
             await session.run(self._config.handshake_seconds)
         finally:
             self._sockets.discard(websocket)

@@ -80,12 +80,16 @@ class Session:
     """Serves one client until it leaves."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, dispatcher: Dispatcher, store: Store, offer: Offer
+        self,
+        socket: web.WebSocketResponse,
+        dispatcher: Dispatcher,
+        store: Store,
+        offer: asyncio.Future[Offer],
     ) -> None:
         self._socket = socket
         self._dispatcher = dispatcher
         self._store = store
-        self._offer = offer
+        self._coming_offer = offer
         self._outbox = Outbox()
         self._client = ""
         self._mirror = Mirror()
@@ -124,7 +128,7 @@ class Session:
                 "Update both to the same version and restart Krita.",
             )
         self._client = hello.client_id
-        offer = self._offer
+        self._offer = offer = await asyncio.shield(self._coming_offer)
         presets, tags = await asyncio.to_thread(offer.now)
         self._outbox.put(
             Welcome(

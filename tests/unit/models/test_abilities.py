@@ -24,7 +24,7 @@ from bridge.presets import (
 )
 from krita_plugin.krita_bridge.wire.control import ControlKind
 from krita_plugin.krita_bridge.wire.reference import ReferenceMode
-from tests.single_file import HOLLOW_SD15, write_hollow
+from tests.single_file import HOLLOW_SD15, HOLLOW_SDXL, write_hollow
 from tests.tiny_vaes import EMBEDDED_VAE
 
 ADAPTER = IpAdapterFiles(Path("adapter.safetensors"), Path("encoder"))
@@ -61,10 +61,10 @@ def test_a_preset_has_the_controlnets_that_it_names_and_those_of_its_models_fold
 def test_a_depth_channel_is_a_control(
     tmp_path: Path, channels: int, kinds: tuple[ControlKind, ...]
 ) -> None:
-    conv = {"model.diffusion_model.input_blocks.0.0.weight": (320, channels, 3, 3)}
+    shapes = {**HOLLOW_SD15, "model.diffusion_model.input_blocks.0.0.weight": (320, channels, 3, 3)}
     sources = (
         folder(tmp_path / "m", {"in_channels": channels}),
-        file(tmp_path / "m.safetensors", conv),
+        file(tmp_path / "m.safetensors", shapes),
     )
     for info in map(info_of, map(preset, sources)):
         assert (info.controls, info.depth_built_in) == (kinds, bool(kinds))
@@ -85,11 +85,10 @@ def test_maps_that_nothing_works_out_are_named(tmp_path: Path) -> None:
 
 
 def test_style_and_composition_are_for_sdxl(tmp_path: Path) -> None:
-    sdxl_text = {"conditioner.embedders.1.model.positional_embedding": (77, 1280)}
     sources: dict[ModelSource, tuple[ReferenceMode, ...]] = {
         folder(tmp_path / "xl", {"addition_embed_type": "text_time"}): ALL,
         folder(tmp_path / "15", {"addition_embed_type": None}): BOTH,
-        file(tmp_path / "xl.safetensors", sdxl_text): ALL,
+        file(tmp_path / "xl.safetensors", HOLLOW_SDXL): ALL,
         file(tmp_path / "15.safetensors", HOLLOW_SD15): BOTH,
         HubModel(repository="a/b"): BOTH,
     }

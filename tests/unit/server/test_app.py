@@ -17,18 +17,24 @@ import psutil
 import pytest
 
 from bridge.errors import BridgeError, Code
+from bridge.models import weights
 from bridge.models.folder import EMBEDDED_FOLDER
 from bridge.server import app, runfile
+from bridge.server.gate import Gate
+from bridge.server.service import Service, ServiceConfig
+from bridge.server.session import Offer
 from krita_plugin.krita_bridge.wire.limits import MAX_TEXT_BYTES
 from krita_plugin.krita_bridge.wire.messages import (
     IMAGE,
     Ended,
     EngineState,
     EngineStatus,
+    Hello,
     Progress,
     Result,
     Welcome,
     dumps,
+    loads,
 )
 from krita_plugin.krita_bridge.wire.runfile import RunFile, read_run_file
 from tests.bridge_process import (
@@ -37,9 +43,10 @@ from tests.bridge_process import (
     BridgeProcess,
     bridge_process,
     client,
+    connected,
     submit,
 )
-from tests.single_file import HOLLOW_SD15, write_hollow
+from tests.single_file import HOLLOW_SD15, HOLLOW_SDXL, write_hollow
 from tests.tiny_vaes import EMBEDDED_VAE
 
 
@@ -84,6 +91,26 @@ async def test_krita_bridge_serve_itself_loads_no_torch(tmp_path: Path) -> None:
             assert "torch" not in maps and "numpy" not in maps
     finally:
         process.kill()
+
+
+async def test_clients_are_let_in_while_the_models_are_still_looked_through(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    with bridge_process(tmp_path, "--offer-when", str(seen)) as process:
+        async with connected(process.wait_until_listening()) as socket:  # it has proved itself
+            await socket.send(dumps(Hello(1, "test", "painter")))
+            seen.touch()
+            welcome = loads(str(await socket.receive()))
+            assert isinstance(welcome, Welcome)
+            assert [preset.name for preset in welcome.presets] == ["fake"]
+
+
+async def test_a_bridge_with_nothing_to_offer_ends_and_says_why(tmp_path: Path) -> None:
+    def offer() -> Offer:
+        raise BridgeError(Code.BAD_INPUT, "The presets that come with the bridge are broken.", "")
+
+    config = ServiceConfig(tmp_path / "results", [sys.executable, "-m", "tests.fake_worker"], offer)
+    with app._listen(0) as listening, pytest.raises(BridgeError, match="broken"):
+        await Service(config, Gate(listening.getsockname()[1], "token")).run(listening)
 
 
 async def test_a_checkpoint_in_the_folder_models_is_offered_and_paints(
@@ -231,6 +258,32 @@ def test_a_preset_that_cannot_be_used_is_left_out_and_told_why(tmp_path: Path) -
     assert "short" in names and "long" not in names
     (sentence,) = offer.skipped
     assert "long.toml" in sentence and "150" in sentence
+
+
+def test_each_file_is_read_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [
+        write_hollow(tmp_path / "models" / f"{number}.safetensors", HOLLOW_SD15)
+        for number in range(3)
+    ]
+    vae = write_hollow(tmp_path / "vaes" / "mine.safetensors", dict([list(HOLLOW_SD15.items())[1]]))
+    read: list[Path] = []
+    glance = weights.glance
+
+    def counted(path: Path) -> weights.WeightsHeader:
+        read.append(path)
+        return glance(path)
+
+    monkeypatch.setattr(weights, "glance", counted)
+    for _ in range(2):
+        offer = app.offer(tmp_path / "presets", tmp_path)
+        presets, _tags = offer.now()
+    assert {"0", "1", "2"} <= {preset.name for preset in presets if preset.vaes == ("mine",)}
+    assert sorted(path for path in read if path in (*paths, vae)) == sorted([*paths, vae])
+    write_hollow(paths[0], HOLLOW_SDXL)
+    app.offer(tmp_path / "presets", tmp_path).now()
+    assert [path for path in read if path == paths[0]] == [paths[0]] * 2
 
 
 def test_files_that_come_later_are_offered_too(tmp_path: Path) -> None:
