@@ -21,7 +21,7 @@ class LiveSampling:
         """The request with its open ends filled in. Raises MessageError where both templates together are too long."""
         template = self.template
         if request.template is not None:
-            template = (template or PLACE).replace(PLACE, request.template)
+            template = _within(template or PLACE, request.template)
         return replace(
             request,
             steps=self.steps if request.steps is None else request.steps,
@@ -31,3 +31,10 @@ class LiveSampling:
             draft=True,
             detail=0.0,  # a second pass takes as long as for a picture that is to stay
         )
+
+
+def _within(outer: str, own: str) -> str:
+    """`own` in the place of the prompt in `outer`, unless it stands there already: it comes from an earlier live picture."""
+    before, _, after = outer.partition(PLACE)
+    stands_there = own.startswith(before) and own.endswith(after)
+    return own if stands_there else outer.replace(PLACE, own)

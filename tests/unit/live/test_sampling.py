@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ def test_a_template_of_the_requests_own_leaves_few_steps_their_lora(tmp_path: Pa
     request = PaintRequest("a lake", template="wash of {prompt}")
     found = settings_of(read(tmp_path, PRESET + TABLE), request)
     assert found.positive.text == "wash of a lake <lora:few:0.5>" and found.loras == {"few": 0.5}
+    again = settings_of(read(tmp_path, PRESET + TABLE), replace(request, template=found.template))
+    assert again.loras == {"few": 0.5}, "with the settings of a live picture, too, it counts once"
     assert settings_of(read(tmp_path, PRESET), request).positive.text == "wash of a lake"
 
 
