@@ -35,6 +35,7 @@ from bridge.engine.types import (
 from bridge.errors import BridgeError, Code
 from bridge.jobs.estimate import PROGRESS_SECONDS, PreviewPace, StepClock
 from bridge.jobs.pipes import BEAT, BEAT_SECONDS, read_frame, write_frame
+from bridge.models.brake import stop_if
 from bridge.pixels import swap_red_and_blue
 from bridge.presets import DEFAULT_PRESET
 from krita_plugin.krita_bridge.wire import frames, messages
@@ -274,10 +275,15 @@ class Worker:
     def _serve(self, engine: PaintingEngine, order: Order) -> None:
         name = order.submit.job
         try:
-            if order.cancelled.is_set():
-                raise BridgeError(Code.CANCELLED, "The job was cancelled.")
-            request = order.job.request
-            engine.prepare(request.preset, self._tell_loading, request.controls, request.references)
+            request, is_cancelled = order.job.request, order.cancelled.is_set
+
+            def on_loading(progress: float, sentence: str) -> None:
+                stop_if(is_cancelled)
+                self._tell_loading(progress, sentence)
+
+            stop_if(is_cancelled)
+            engine.prepare(request.preset, on_loading, request.controls, request.references)
+            stop_if(is_cancelled)
             self._tell(EngineState.BUSY, "Painting.", engine)
             self._paint(engine, order)
         except BridgeError as error:

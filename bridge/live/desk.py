@@ -57,7 +57,8 @@ class _Wish:
 
 @dataclass
 class _Run:
-    """A picture that the worker paints. `wanted`: somebody will look at it. `began`: when, once it has."""
+    """A picture that the worker paints. `wanted`: somebody will look at it. `began`: when, once it has. `in_the_way`: it is to
+    be cancelled as soon as it begins."""
 
     client: str
     job: str
@@ -65,6 +66,7 @@ class _Run:
     effort: Effort
     wish: _Wish
     began: float | None = None
+    in_the_way: bool = False
     cancelled: bool = False
     wanted: bool = True
 
@@ -88,22 +90,23 @@ class LiveDesk:
         return self._run.job if self._run is not None else ""
 
     def want(self, client: str, source: Source, by: Audience) -> str:
-        """The canvas has changed. Returns the job that is out of date now and should be cancelled; empty for none."""
+        """The canvas has changed. Returns the job that is out of date now and should be cancelled; empty for none: one that
+        still waits for its model loads it for the next, and a cancel would break that off."""
         before, self._waiting[client] = self._waiting.get(client), _Wish(source, by)
         if before is not None and before.full_from is not None:
             self._waiting.move_to_end(client)  # what was owed kept no place in the queue
         run = self._run
-        return self._cancel(run) if run is not None and run.client == client else ""
+        return self._make_way(run) if run is not None and run.client == client else ""
 
     def yield_(self) -> str:
-        """Something else goes first: what is being painted waits again. Returns the job to cancel; empty for none."""
+        """Something else goes first: what is being painted waits again. Returns the job to cancel, as `want` does."""
         run = self._run
         if run is None or run.cancelled:
             return ""
         if run.client not in self._waiting:
             self._waiting[run.client] = run.wish
             self._waiting.move_to_end(run.client, last=False)
-        return self._cancel(run)
+        return self._make_way(run)
 
     def stop(self, client: str, by: Audience) -> str:
         """This audience wants no more pictures. Returns the job to cancel; empty for none."""
@@ -133,10 +136,11 @@ class LiveDesk:
         client = self._next()
         return None if client is None else self._seconds_until(self._waiting[client])
 
-    def painting_began(self) -> None:
-        """The worker has all it needs for `job`: from now on the time counts."""
+    def painting_began(self) -> str:
+        """The worker has all it needs for `job`: from now on the time counts. Returns the job to cancel; empty for none."""
         assert self._run is not None
         self._run.began = self._clock()
+        return self._cancel(self._run) if self._run.in_the_way else ""
 
     def worker_said(self, message: messages.Message, frame: Frame) -> bool:
         """News of `job`; returns whether the worker has let go of it."""
@@ -187,6 +191,10 @@ class LiveDesk:
         if run.wanted:
             self.stop(run.client, run.wish.by)
             run.wish.by.put(Fault(ended.code, ended.message, ended.hint, run.update.live))
+
+    def _make_way(self, run: _Run) -> str:
+        run.in_the_way = True
+        return self._cancel(run) if run.began is not None else ""
 
     def _cancel(self, run: _Run) -> str:
         if run.cancelled:

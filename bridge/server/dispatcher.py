@@ -151,7 +151,7 @@ class Dispatcher:
             self._stop_worker(job, lambda: self._live.job == job)
 
     def _stop_worker(self, job: str, still_has_it: Callable[[], bool]) -> None:
-        """Have the worker cancel its job; it notices within one step."""
+        """Have the worker cancel its job; it notices within one step, or between two parts of a model that it loads."""
         if self._worker is not None:
             self._worker.send(encode(Frame(messages.dumps(Cancel(job)), {})))
             loop = asyncio.get_running_loop()
@@ -217,7 +217,7 @@ class Dispatcher:
         if isinstance(message, EngineStatus):
             if self._live.job and message.state is EngineState.BUSY:
                 # Told by the picture itself: several times a second the status would flicker.
-                self._live.painting_began()
+                self._let_go(self._live.painting_began())
             else:
                 self._set_status(message)
             if message.state in (EngineState.READY, EngineState.FAILED):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import numpy as np
@@ -21,7 +21,14 @@ from bridge.worker import Inbox, Order, Outlet, StepTeller, Worker, to_job
 from krita_plugin.krita_bridge.wire import frames, messages
 from krita_plugin.krita_bridge.wire.frames import Frame, Tensor
 from krita_plugin.krita_bridge.wire.geometry import Bounds
-from krita_plugin.krita_bridge.wire.messages import Ended, EngineState, Preview, Progress
+from krita_plugin.krita_bridge.wire.messages import (
+    Ended,
+    EngineState,
+    JobState,
+    Preview,
+    Progress,
+    Result,
+)
 from tests.bridge_process import PATIENCE, submit, wait_for
 from tests.fake_worker import FakeEngine
 
@@ -57,7 +64,7 @@ class Recorder(Outlet):
     def is_behind(self) -> bool:
         return self.behind
 
-    def send(self, message: messages.Message, image: object = None) -> None:
+    def send(self, message: messages.Message, *_pixels: object) -> None:
         self.sent.append(message)
 
 
@@ -204,6 +211,35 @@ class Scripted(Inbox):
             raise SystemExit
         message = submit(self.waiting.pop(0))
         return Order(message, to_job(message, Frame("", {})))
+
+
+def test_a_job_cancelled_while_its_model_loads_ends_before_the_next_part_and_says_no_more() -> None:
+    outlet, read = Recorder(), []
+
+    class CancelledSoon(Scripted):
+        def next(self) -> Order:
+            self.last = super().next()
+            return self.last
+
+    class Engine(FakeEngine):
+        def prepare(
+            self, preset: str, on_progress: Callable[[float, str], None], *_: object
+        ) -> None:
+            for part in ("text encoder", "VAE", "UNet"):
+                on_progress(0.5, part)
+                read.append(part)
+                if part == "VAE" and inbox.waiting == ["next"]:
+                    inbox.last.cancelled.set()
+
+    inbox = CancelledSoon("first", "next")
+    with pytest.raises(SystemExit):
+        Worker(Engine, inbox, outlet).run()
+    whole = ["text encoder", "VAE", "UNet"]
+    assert read == [*whole, *whole[:2], *whole], "at the start, of the first job, of the next"
+    about = [m for m in outlet.sent if getattr(m, "job", "") == "first"]
+    assert about == [Ended("first", JobState.CANCELLED, "cancelled", "The job was cancelled.")]
+    done = [m.job for m in outlet.sent if isinstance(m, Result)]
+    assert done == ["next"]
 
 
 def test_the_engine_rests_when_no_job_waits_and_after_its_answer_was_sent() -> None:

@@ -13,6 +13,8 @@ import torch
 from bridge.engine.pipeline import Engine
 from bridge.engine.types import Job, Painting, Snapshot, StepReport
 from bridge.errors import BridgeError, Code
+from bridge.models import folder_loader
+from bridge.models.brake import stop_if
 from bridge.models.loaded import LoadedModel
 from bridge.presets import ModelFolder
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
@@ -190,6 +192,29 @@ def test_after_a_cancelled_job_the_next_is_as_ever() -> None:
             Job(PaintRequest("b"), whole()), on_step=lambda _: None, is_cancelled=lambda: True
         )
     assert paint(engine, whole()).image.tobytes() == expected.tobytes()
+
+
+def test_loading_that_is_broken_off_holds_nothing_and_can_be_begun_again(
+    sd15: Path, monkeypatch: pytest.MonkeyPatch, bridge_home: Path
+) -> None:
+    engine = Engine({"embedded": replace(preset(), model=ModelFolder(sd15))}, device="cpu")
+    read: list[str] = []
+    read_part = folder_loader.load_component
+    monkeypatch.setattr(
+        folder_loader,
+        "load_component",
+        lambda part, *rest: (read.append(part.folder.name), read_part(part, *rest))[1],
+    )
+
+    def on_progress(_: float, sentence: str) -> None:
+        stop_if(lambda: "UNet" in sentence)
+
+    with pytest.raises(BridgeError) as caught:
+        engine.prepare("embedded", on_progress)
+    assert caught.value.code is Code.CANCELLED
+    assert read == ["text_encoder", "vae"] and engine.model_name == ""
+    engine.prepare("embedded", lambda *_: None)
+    assert engine.model_name == sd15.name
 
 
 def test_facts_say_how_to_make_it_again() -> None:

@@ -78,6 +78,12 @@ def finish(desk: LiveDesk, seconds: float = 0.1) -> None:
     assert desk.worker_said(Result(desk.job, AREA, CANVAS, facts, ""), Frame("", IMAGE))
 
 
+def begin(desk: LiveDesk) -> None:
+    """The worker has the next picture and its model."""
+    assert desk.take() is not None
+    assert desk.painting_began() == ""
+
+
 def asked(payload: Sequence[Buffer] | None) -> PaintRequest:
     """The request that the worker was given."""
     assert payload is not None
@@ -116,7 +122,7 @@ def test_a_newer_edit_has_the_older_one_cancelled_once_and_is_painted(
     desk: LiveDesk, anna: Painter
 ) -> None:
     assert anna.edit(desk) == ""
-    assert desk.take() is not None
+    begin(desk)
     running = desk.job
     assert [anna.edit(desk) for _ in range(3)] == [running, "", ""]
     end(desk, JobState.CANCELLED)
@@ -156,7 +162,7 @@ def test_what_makes_way_is_the_next_to_be_painted(
     desk: LiveDesk, anna: Painter, berta: Painter
 ) -> None:
     anna.edit(desk)
-    desk.take()
+    begin(desk)
     berta.edit(desk)
     assert desk.yield_() == desk.job
     assert desk.yield_() == ""
@@ -210,7 +216,7 @@ def test_switched_off_a_picture_in_the_making_is_shown_to_nobody(
     desk: LiveDesk, anna: Painter
 ) -> None:
     anna.edit(desk)
-    desk.take()
+    begin(desk)
     anna.edit(desk)
     assert desk.stop("anna", anna) == ""  # the edit had it cancelled already
     finish(desk)
@@ -289,7 +295,7 @@ def test_an_edit_has_the_full_picture_in_the_making_cancelled(
 ) -> None:
     paint_reduced(desk, anna)
     clock.now += REST_SECONDS
-    desk.take()
+    begin(desk)
     assert anna.edit(desk) == desk.job
     end(desk, JobState.CANCELLED)
     assert asked(desk.take()).steps == EFFORTS[-1].of(anna.latest.request).steps
@@ -320,7 +326,7 @@ def test_a_full_picture_that_made_way_is_still_full(
 ) -> None:
     paint_reduced(desk, anna)
     clock.now += REST_SECONDS
-    desk.take()
+    begin(desk)
     assert desk.yield_()
     end(desk, JobState.CANCELLED)
     assert asked(desk.take()) == anna.latest.request
@@ -353,6 +359,31 @@ def test_a_picture_given_up_late_tells_that_the_machine_is_slow(
     anna.edit(desk)
     end(desk, JobState.CANCELLED)
     assert asked(desk.take()) == EFFORTS[-1].of(anna.latest.request)
+
+
+@pytest.mark.parametrize("way", ["edit", "yield"])
+def test_what_loads_its_model_is_cancelled_only_once_it_paints(
+    desk: LiveDesk, anna: Painter, way: str
+) -> None:
+    """A cancel breaks the loading off: who edits all the time would never get a picture."""
+    anna.edit(desk)
+    desk.take()
+    loading = desk.job
+    for _ in range(3):
+        assert (anna.edit(desk) if way == "edit" else desk.yield_()) == ""
+    assert desk.painting_began() == loading
+    assert (anna.edit(desk), desk.yield_()) == ("", "")
+    end(desk, JobState.CANCELLED)
+    begin(desk)
+    finish(desk)
+    assert anna.pictures == [anna.revision]
+
+
+def test_switched_off_the_loading_of_a_model_is_broken_off(desk: LiveDesk, anna: Painter) -> None:
+    anna.edit(desk)
+    desk.take()
+    anna.edit(desk)
+    assert desk.stop("anna", anna) == desk.job
 
 
 def test_a_model_that_takes_long_to_load_is_no_slow_machine(

@@ -17,6 +17,7 @@ import torch
 from bridge.engine.reference import References
 from bridge.errors import BridgeError, Code
 from bridge.models import folder, hub
+from bridge.models.brake import stop_if
 from bridge.models.hashing import HashCache
 from bridge.models.load import load
 from bridge.presets import HubModel, IpAdapterOnHub, ModelFolder
@@ -101,6 +102,17 @@ def test_a_download_that_broke_off_is_an_error_and_is_completed_next_time(
     assert caught.value.code is Code.MODEL_MISSING
     assert "tests/tiny" in caught.value.message
     stand_in.break_after = None
+    assert folder.inspect_folder(hub.fetch(TINY, silent)).unet.class_name
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_fetch_that_was_cancelled_ends_so_and_is_completed_next_time(
+    stand_in: HubStandIn, share: float
+) -> None:
+    with pytest.raises(BridgeError) as caught:
+        hub.fetch(TINY, lambda done, _: stop_if(lambda: done >= share))
+    assert caught.value.code is Code.CANCELLED
+    assert hub.find_cached(TINY) is None
     assert folder.inspect_folder(hub.fetch(TINY, silent)).unet.class_name
 
 

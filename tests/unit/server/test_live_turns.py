@@ -26,6 +26,7 @@ from tests.unit.live.test_desk import AREA, CANVAS, Painter
 from tests.unit.server.test_dispatcher import FACTS, READY, Bench
 
 CANCELLED = Ended("", JobState.CANCELLED, "cancelled")
+PAINTING = EngineStatus(EngineState.BUSY, "Painting.")
 
 
 class Krita(Painter):
@@ -77,6 +78,7 @@ async def test_two_kritas_that_both_edit_all_the_time_get_every_second_picture(
     anna.change()
     berta.change()
     for _ in range(6):
+        bench.says(PAINTING)
         for krita in (anna, berta):
             krita.change()
             krita.change()
@@ -103,6 +105,7 @@ async def test_a_job_interrupts_a_live_picture_and_goes_before_all_that_wait(
     anna.change()
     berta.change()
     live = last(bench).job
+    bench.says(PAINTING)
     bench.submit("job")
     assert bench.worker.sent[-1] == Cancel(live)
     bench.says(replace(CANCELLED, job=live))
@@ -121,8 +124,18 @@ async def test_an_edit_while_a_job_is_painted_waits_for_it(bench: Bench, anna: K
 
 async def test_that_a_live_picture_is_painted_is_no_news(bench: Bench, anna: Krita) -> None:
     anna.change()
-    bench.says(EngineStatus(EngineState.BUSY, "Painting."))
+    bench.says(PAINTING)
     assert bench.dispatcher.status == READY
+
+
+async def test_an_edit_while_the_model_loads_is_not_what_breaks_that_off(
+    bench: Bench, anna: Krita
+) -> None:
+    anna.change()
+    anna.change()
+    assert not any(isinstance(m, Cancel) for m in bench.worker.sent)
+    bench.says(PAINTING)
+    assert bench.worker.sent[-1] == Cancel(last(bench).job)
 
 
 @pytest.mark.parametrize("lets_go", [True, False])
