@@ -160,9 +160,9 @@ class Painting:
     def captured(self, jobs: Sequence[str], snapshot: Snapshot, previews: bool) -> None:
         """Send those of `jobs` that were not cancelled while the canvas was read."""
         for name in jobs:
-            job = self._jobs.get(name)
-            if job is None or not self.is_reading(name):
+            if not self.is_reading(name):
                 continue
+            job = self._jobs[name]
             job.stage = Stage.WAITING
             submit = messages.Submit(
                 job.job,

@@ -68,8 +68,8 @@ class SamplingPanel(QtWidgets.QWidget):  # type: ignore[misc]
             ("clip_skip", tr("Clip skip"), self._clip_skip),
             ("guidance_rescale", tr("Rescale"), self._rescale),
             ("detail", tr("Second pass"), self._detail),
-            ("vae", tr("VAE"), self._vae),
             ("template", tr("Template"), self._template),
+            ("vae", tr("VAE"), self._vae),
         ):
             field.setObjectName(name)
             field.setAccessibleName(label)
