@@ -188,6 +188,7 @@ class Painting:
         for job in self.jobs():
             if job.stage is Stage.READING:
                 self._end(job.job)
+                self._discard_parts_with(job)
             elif job.stage is not Stage.CANCELLING:
                 job.stage = Stage.CANCELLING
                 self._link.cancel(job.job)
@@ -318,11 +319,14 @@ class Painting:
         self._end(message.job)
         if job is not None and message.state is JobState.FAILED:
             self.notice = _sentences(message.message, message.hint)
-        elif job is not None and job.request.part is not None:
-            # Cancelled: the parts that are done already are of no use.
-            for entry in self.history.entries():
-                if entry.note is not None and entry.note.layer == job.note.layer:
-                    self.discard(entry.job)
+        elif job is not None:
+            self._discard_parts_with(job)
+
+    def _discard_parts_with(self, job: Job) -> None:
+        """It was cancelled: where it was a part, those that are done already are of no use."""
+        for entry in self.history.entries() if job.request.part is not None else ():
+            if entry.note is not None and entry.note.layer == job.note.layer:
+                self.discard(entry.job)
 
     def _end(self, name: str) -> None:
         job = self._jobs.pop(name, None)

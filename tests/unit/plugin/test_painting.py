@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -338,10 +339,11 @@ def test_everything_that_happens_reaches_the_docker(desk: Desk) -> None:
 PART = UpscalePart(Bounds(10, 20, 9, 9), Bounds(20, 40, 8, 6))
 
 
-def press_parts(desk: Desk, *names: str) -> DocumentNote:
+def press_parts(desk: Desk, *names: str, waiting: Sequence[str] = ()) -> DocumentNote:
+    """Jobs `names` are sent; there is no room yet for those `waiting`."""
     note = DocumentNote("", "press", 1, BOUNDS)
     request = PaintRequest("boat", upscale=2.0, part=PART)
-    desk.painting.begin([Job(name, request, note) for name in names])
+    desk.painting.begin([Job(name, request, note) for name in (*names, *waiting)])
     desk.painting.captured(names, SNAPSHOT, previews=True)
     return note
 
@@ -367,3 +369,10 @@ def test_parts_that_are_done_go_with_those_that_are_cancelled_and_stay_where_one
         assert [entry.job for entry in desk.painting.history.entries()] == kept
         assert not desk.painting.is_painting(note)
     assert desk.told("acknowledge") == ["a"]
+
+
+def test_parts_that_are_done_go_when_the_rest_is_cancelled_before_it_was_sent(desk: Desk) -> None:
+    note = press_parts(desk, "a", waiting="b")
+    desk.hear(messages.Result("a", BOUNDS, CANVAS, FACTS, note.dumps()), bytes(48))
+    desk.painting.cancel()
+    assert not desk.painting.history.entries() and desk.told("acknowledge") == ["a"]
