@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from unittest.mock import patch
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bridge.commands.pictures import lay_over
 from bridge.engine import membrane, run
@@ -40,6 +41,9 @@ WANTED_OF_FILL = 2.0
 """Levels. Where the rings of the untouched painting differ by no more, the border is calm: nothing that is hidden by
 a fill reaches over it, and what is left of the ring shift is seam."""
 
+ARCS = 16
+"""Parts of a border that are calm or not, each 19 px long."""
+
 OBEYS = 0.1
 """The least share of a fill that has to have the colour that was asked for."""
 
@@ -50,8 +54,12 @@ SELECTED = DISTANCE <= RADIUS
 INNER = SELECTED & (DISTANCE > RADIUS - RING)
 OUTER = ~SELECTED & (DISTANCE <= RADIUS + RING)
 MASK = (SELECTED * 255).astype(np.uint8)
+ARC = (np.arctan2(_y - SIDE / 2 + 0.5, _x - SIDE / 2 + 0.5) / math.tau * ARCS).astype(int) % ARCS
+ROUND = np.ones_like(SELECTED)
 
 Correction = Callable[["Painted"], torch.Tensor]
+Mask = NDArray[np.bool_]
+FloatImage = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -171,17 +179,26 @@ CORRECTIONS: Sequence[tuple[str, Correction]] = [
 ]
 
 
-def ring_shift(given: Painted, after: ImageU8) -> float:
-    """|mean of the ring inside - mean of the ring outside|, both of what changed against the source, mean over the
-    channels; levels."""
-    change = after[..., :3].astype(float) - given.image[..., :3]
-    return float(np.abs(change[INNER].mean(axis=0) - change[OUTER].mean(axis=0)).mean())
+def _apart(picture: FloatImage, part: Mask) -> float:
+    """|mean of the ring inside - mean of the ring outside| in that part of the border, mean over the channels; levels."""
+    inner, outer = (picture[ring & part].mean(axis=0) for ring in (INNER, OUTER))
+    return float(np.abs(inner - outer).mean())
 
 
-def own_step(given: Painted) -> float:
+def ring_shift(given: Painted, after: ImageU8, part: Mask = ROUND) -> float:
+    """How much further apart the rings are than in the source; levels."""
+    return _apart(after[..., :3].astype(float) - given.image[..., :3], part)
+
+
+def own_step(given: Painted, part: Mask = ROUND) -> float:
     """How much the two rings of the untouched painting differ; levels."""
-    source = given.image[..., :3].astype(float)
-    return float(np.abs(source[INNER].mean(axis=0) - source[OUTER].mean(axis=0)).mean())
+    return _apart(given.image[..., :3].astype(float), part)
+
+
+def calm(given: Painted) -> Mask:
+    """Where the border is calm; told by the untouched painting alone."""
+    quiet = [arc for arc in range(ARCS) if own_step(given, arc == ARC) <= WANTED_OF_FILL]
+    return np.isin(ARC, quiet)
 
 
 def median(found: Sequence[float]) -> tuple[float, float, float]:
@@ -215,14 +232,16 @@ class Measured:
             list(of_another_colour(painter, count)),
         )
 
-    def calm(self) -> Measured:
-        """Of the fills those at a calm border; told by the untouched painting alone."""
-        calm = [each for each in self.filled if own_step(each) <= WANTED_OF_FILL]
-        return replace(self, filled=calm)
-
     def shifts(self, mode: Mode, correction: Correction) -> list[float]:
         given = self.refined if mode is Mode.REFINE else self.filled
         return [ring_shift(each, each.after(correction)) for each in given]
+
+    def calm_shifts(self, correction: Correction) -> list[float]:
+        """Of the fills with a calm part, the shift there."""
+        parts = [(each, calm(each)) for each in self.filled]
+        return [
+            ring_shift(each, each.after(correction), part) for each, part in parts if part.any()
+        ]
 
     def shares(self, correction: Correction) -> list[float]:
         """How much of each fill has the colour that was asked for."""
