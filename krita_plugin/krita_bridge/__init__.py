@@ -7,14 +7,14 @@ Where it begins: `extension` (docker and actions) makes the one `studio`, which 
 What was asked for: `forms`, `notes`, `choice` and `glance` (the mode), `conditions` (controls, references), `sampling`.
 Reading the canvas: `capture` in `strips`, a few milliseconds at a time (`turns`); `gather`, `layers` and `pictures` for
 controls and references.
-Jobs and results: `painting`, `history`, `words`.
+Jobs and results: `painting`, `history`, `words`; `easel` puts the pictures onto layers.
 Writing: `guard` (may it be placed?), `hang` (where), `place`; `redraw`, `steady` and `closing` keep Krita on its feet;
 `kra` and `kralayers` make layers that Krita's Python cannot; `larger` and `parts` are about upscaling.
 How it was made: `recipe` (the text), `provenance` and `made` (in a document), `saving`, `pngtext` (in a PNG), `reuse` (back
 into the docker).
 The bridge: `client`, which owns `jobtable`, and has `finder` and `launcher` to get a `link`; below that `proven`, `flow` and
 `_websockets`. `wire` is what both sides know of the protocol.
-Live painting: `live`. Krita and Qt themselves: `document`, `settings`, `qt`, `text`.
+Live painting: `live`. Krita and Qt themselves: `document`, `settings`, `qt`, `text`. What they kept as JSON: `plain`.
 """
 
 from __future__ import annotations

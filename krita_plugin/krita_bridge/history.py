@@ -41,6 +41,11 @@ class Entry:
     maps: Tuple[KeptMap, ...] = ()
 
     @property
+    def press(self) -> str:
+        """Names the press of Generate that the result comes from: by the layer that was meant for it."""
+        return self.note.layer if self.note else self.job
+
+    @property
     def size(self) -> int:
         """In bytes."""
         images = [self.image, *(kept.image for kept in self.maps)]

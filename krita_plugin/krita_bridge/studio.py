@@ -7,19 +7,18 @@ import random
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Callable, List, Optional, Set
 
 from . import document as documents
 from . import settings as stored
 from .capture import CannotCapture, Plan, Snapshot, cut, plan_capture, plan_growth, plan_upscale
 from .client import Client, Event
-from .conditions import control_name, what_is_missing, with_conditions
+from .conditions import what_is_missing, with_conditions
 from .document import CanvasDocument
+from .easel import DocumentEasel
 from .forms import Forms
 from .gather import capture_all
-from .guard import Placement
-from .history import Entry, KeptMap, PromptHistory
-from .larger import is_larger, open_larger
+from .history import Entry, PromptHistory
 from .launcher import Launcher, bridge_home
 from .layers import DocumentSources, close_converters
 from .live.aim import aim
@@ -30,13 +29,12 @@ from .made import MadeLayer, save_layer
 from .notes import DocumentNote, Form
 from .painting import Job, Painting
 from .place import JobLayer
-from .provenance import Record, forget_gone_layers
+from .provenance import forget_gone_layers
 from .qt import QtCore, pyqtSignal
 from .saving import save_png
 from .text import tr
 from .turns import Task, Turns
-from .wire.frames import Buffer
-from .wire.geometry import Bounds, Margins
+from .wire.geometry import Margins
 from .wire.limits import MAX_SEED
 from .wire.messages import MessageError, PaintRequest, PresetInfo, Submit
 from .wire.modes import MEANINGS, Blend, Mode
@@ -46,9 +44,6 @@ LARGEST_RANDOM_SEED = 2**32 - 1
 DEFAULT_NATIVE = 512
 ROOM_POLL_SECONDS = 0.1
 """How often it is asked whether the bridge has room for the next part of a larger picture."""
-
-MOST_LAYERS = 16
-"""Of so many presses of Generate the results can still be shown in place of each other."""
 
 _log = logging.getLogger("krita_bridge.studio")
 
@@ -60,7 +55,7 @@ class _Arrivals(QtCore.QObject):  # type: ignore[misc]
 
 
 class Studio(QtCore.QObject):  # type: ignore[misc]
-    """Owns the client, the jobs and their layers; the dockers show it and call it."""
+    """Owns the client, the jobs and what shows their pictures; the dockers show it and call it."""
 
     changed = pyqtSignal()
     map_kept = pyqtSignal(str, object)
@@ -71,9 +66,6 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         self.settings = stored.load()
         self.prompts = PromptHistory(stored.load_prompts())
         self.forms = Forms()
-        self._layers: Dict[str, JobLayer] = {}
-        self._layer_of_job: Dict[str, JobLayer] = {}
-        self._latest: Dict[str, Tuple[Bounds, Buffer]] = {}
         self._seen: Set[str] = set()
         self._epoch = 0
         self._turns = Turns(self._on_failure)
@@ -81,7 +73,14 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         home = bridge_home()
         self._launcher = Launcher(home)
         self._client = Client("Krita", stored.client_id(), self._arrived, home, self._launcher)
-        self.painting = Painting(self._client, self, self.changed.emit)
+        self._easel = DocumentEasel(
+            self._turns,
+            self.forms,
+            lambda: self.settings.previews_on_canvas,
+            self.map_kept.emit,
+        )
+        self.painting = Painting(self._client, self._easel, self.changed.emit)
+        self._easel.attach(self.painting)
         say, changed = self.painting.say, self.changed.emit
         self.keeper = LiveKeeper(self._turns, say, changed, home / "recordings")
         self.live = LivePainter(self._client, self._turns, self.keeper, say, changed)
@@ -129,7 +128,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
 
     def asked(self, entry: Entry) -> Optional[Form]:
         """The form that a result of this run of Krita was asked for with."""
-        return self.forms.asked(_press_of(entry))
+        return self.forms.asked(entry.press)
 
     def seen(self, document: CanvasDocument) -> None:
         """The document is in front; for the first time it was just opened or made."""
@@ -234,29 +233,20 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             note = DocumentNote(memory.document, layer.id, self._epoch, plan.bounds, kinds)
         jobs = [Job(uuid.uuid4().hex, request, note) for request in requests]
         if layer is not None:
-            self._layer_of_job.update((job.job, layer) for job in jobs)
+            self._easel.expect([job.job for job in jobs], layer)
         self.painting.begin(jobs)
         self._turns.add("capture", self._capture(document, plan, form, [job.job for job in jobs]))
 
     def _capture(self, document: CanvasDocument, plan: Plan, form: Form, jobs: List[str]) -> Task:
-        in_the_way = [
-            layer
-            for layer in set(self._layer_of_job.values())
-            if layer.document.key == document.key and layer.covers(plan.bounds)
-        ]
         try:
-            if in_the_way:
-                _hide(document, in_the_way, True)
-            sources = DocumentSources(document)
-            snapshot = yield from capture_all(
-                document, plan, form.controls, form.references, sources
-            )
+            with self._easel.out_of_the_way(document, plan.bounds):
+                sources = DocumentSources(document)
+                snapshot = yield from capture_all(
+                    document, plan, form.controls, form.references, sources
+                )
         except CannotCapture as error:
             self.painting.not_captured(jobs, tr(str(error)))
             return
-        finally:
-            if in_the_way:
-                _hide(document, in_the_way, False)
         wants_previews = self.settings.previews_on_canvas or self.settings.previews_in_docker
         if plan.parts:
             self._turns.add(jobs[0], self._send_parts(snapshot, jobs, wants_previews))
@@ -300,33 +290,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         else:
             self.painting.say(tr("There is no live picture: switch Live on first."))
 
-    # ---- painting.Easel
-
-    def preview(self, job: str, bounds: Bounds, image: Buffer) -> None:
-        layer = self._layer_of_job.get(job)
-        if layer is None or not self.settings.previews_on_canvas or not layer.is_due():
-            return
-        waiting = job in self._latest
-        self._latest[job] = (bounds, image)
-        if not waiting:
-            self._turns.add(job, self._show_latest(job, layer))
-
-    def _show_latest(self, job: str, layer: JobLayer) -> Task:
-        yield from layer.until_idle()
-        latest = self._latest.pop(job, None)
-        if latest is not None:
-            yield from layer.preview(*latest)
-
-    def finish(self, entry: Entry) -> None:
-        if is_larger(entry):
-            self._turns.add("larger", open_larger(entry, self.painting, asked=False))
-            return
-        self._latest.pop(entry.job, None)
-        layer = self._layer_of_job.get(entry.job)
-        if layer is not None:
-            for job in self._jobs_on(layer):
-                del self._layer_of_job[job]
-            self._turns.add(entry.job, self._finish(entry, layer))
+    # ---- results
 
     def save(self, entry: Entry, path: Path) -> None:
         """Write a result into a PNG that tells how it was made."""
@@ -336,27 +300,6 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
         """The same for what is on a layer now."""
         self._turns.add("save", save_layer(made, path, self.painting))
 
-    def show(self, entry: Entry) -> None:
-        if is_larger(entry):
-            self._turns.add("larger", open_larger(entry, self.painting, asked=True))
-        else:
-            self._turns.add("show", self._show(entry))
-
-    def drop(self, job: str) -> None:
-        self._latest.pop(job, None)
-        layer = self._layer_of_job.pop(job, None)
-        if layer is None:
-            return
-        layer.close()
-        self._turns.add(job, layer.remove())
-        others = self._jobs_on(layer)
-        if others and layer.document.is_open():
-            # Variations of the same press go on, and one of them will need a layer.
-            self._layer_of_job.update(dict.fromkeys(others, layer.another()))
-
-    def _jobs_on(self, layer: JobLayer) -> List[str]:
-        return [job for job, its_layer in self._layer_of_job.items() if its_layer is layer]
-
     def keep(self) -> None:
         """The live picture becomes a layer; else the result that is shown stays as it is: another gets its own layer."""
         if self.live.shown is not None:
@@ -364,87 +307,7 @@ class Studio(QtCore.QObject):  # type: ignore[misc]
             return
         entry = self.painting.history.get(self.painting.current)
         if entry is not None:
-            self._layers.pop(_press_of(entry), None)
-
-    def _finish(self, entry: Entry, layer: JobLayer) -> Task:
-        name = _name_of(entry)
-        record = self._record_of(entry)
-        decision = yield from layer.finish(entry.bounds, entry.image, name, record)
-        if decision.placement is Placement.KEEP_IN_HISTORY:
-            self.painting.kept(entry.job, decision.sentence)
-            return
-        self._hang(entry, layer)
-        yield from self._placed(entry, layer.document)
-
-    def _placed(self, entry: Entry, document: CanvasDocument) -> Task:
-        """The picture is on its layer; its maps follow."""
-        if not self.painting.history.is_placed(entry.job):
-            for kept in entry.maps:
-                yield from self._keep_map(entry, kept, document)
-        self.painting.placed(entry.job)
-
-    def _keep_map(self, entry: Entry, kept: KeptMap, document: CanvasDocument) -> Task:
-        """A layer of its own, hidden: it would cover the picture."""
-        if not document.is_open() or document.canvas() != entry.canvas:
-            return
-        name = layer_name(tr("{0} map", control_name(kept.kind)), entry.facts.seed)
-        layer = JobLayer(document, name)
-        layer.hide(True)
-        record = replace(self._record_of(entry), bounds=kept.bounds)
-        yield from layer.finish(kept.bounds, kept.image, name, record)
-        asked = self.asked(entry)
-        if asked is not None:
-            chosen = asked.controls[kept.number]
-            self.forms.map_was_kept(document.key, chosen)
-            self.map_kept.emit(document.key, chosen)
-
-    def _hang(self, entry: Entry, layer: JobLayer) -> None:
-        """Remember on which layer the results of this press are shown; only for the latest presses."""
-        key = _press_of(entry)
-        self._layers.pop(key, None)
-        self._layers[key] = layer
-        for oldest in list(self._layers)[:-MOST_LAYERS]:
-            del self._layers[oldest]
-
-    def _show(self, entry: Entry) -> Task:
-        name = _name_of(entry)
-        layer = self._layers.get(_press_of(entry))
-        if layer is not None and layer.is_untouched():
-            yield from layer.swap(entry.bounds, entry.image, name, self._record_of(entry))
-            yield from self._placed(entry, layer.document)
-            return
-        document = self._document_for(entry)
-        if document is None:
-            self.painting.say(tr("Open or create a picture first."))
-            return
-        left_over = document.left_over(_press_of(entry), name) if layer is None else None
-        yield from self._finish(entry, JobLayer(document, name, left_over))
-
-    def _record_of(self, entry: Entry) -> Record:
-        return Record(entry.facts, entry.canvas, entry.bounds, self.asked(entry))
-
-    def _document_for(self, entry: Entry) -> Optional[CanvasDocument]:
-        """The document a result belongs to when it is open, else the one in front."""
-        layer = self._layers.get(_press_of(entry))
-        if layer is not None and layer.document.is_open():
-            return layer.document
-        own = documents.open_document_with(entry.note.document) if entry.note else None
-        return own or documents.active_document()
-
-
-def _name_of(entry: Entry) -> str:
-    return layer_name(title(entry.facts.prompt, entry.facts.mode), entry.facts.seed)
-
-
-def _press_of(entry: Entry) -> str:
-    """Names the press of Generate that a result comes from: by the layer that was meant for it."""
-    return entry.note.layer if entry.note else entry.job
-
-
-def _hide(document: CanvasDocument, layers: List[JobLayer], hidden: bool) -> None:
-    for layer in layers:
-        layer.hide(hidden)
-    document.refresh()
+            self._easel.keep(entry)
 
 
 def _request(form: Form, preset: str, mode: Mode, strength: float, number: int) -> PaintRequest:
