@@ -79,10 +79,9 @@ class Held:
         return self._vaes.into(model, settings.vae) if settings.vae and not by_tiny_vae else model
 
     def rest(self) -> None:
-        """Nobody waits: time for what makes the next drafts faster."""
+        """Nobody waits: time for what makes the next drafts faster, one thing at a time, for the next edit may be near."""
         with torch.inference_mode():
-            for each in self._graphs:
-                each.record()
+            any(each.record() for each in self._graphs)
 
     def prepare(self, settings: Settings, painter: LoadedModel) -> tuple[UsedWeights, ...]:
         """Have in the model what the prompts name, and nothing else of that kind; returns what is in use beside the

@@ -116,10 +116,11 @@ class Graphed:
             self._refused.add(key)
             return self._work(*args)
 
-    def record(self) -> None:
-        """Record what is worth it; what cannot be recorded goes on as before. Takes as long as a few calls."""
+    def record(self) -> bool:
+        """Record what is worth it, if anything; what cannot be recorded goes on as before. Takes as long as a few calls then,
+        which is what it returns."""
         if self._wanted is None:
-            return
+            return False
         key, args = self._wanted
         self._wanted = None
         try:
@@ -127,10 +128,11 @@ class Graphed:
         except Exception:
             log.exception("a network could not be recorded: these shapes run without a graph")
             self._refused.add(key)
-            return
+            return True
         self._graphs[key] = _Graph(_tensors(args), result, replay)
         if len(self._graphs) > _KEPT:
             self._graphs.popitem(last=False)
+        return True
 
     def forget(self) -> None:
         """Let go of all graphs, and of all that they kept alive. What comes often is recorded anew."""
@@ -165,10 +167,9 @@ class GraphedTinyVae:
         assert not return_dict
         return (self._decoder(latents),)
 
-    def record(self) -> None:
-        """As that of `Graphed`, for both ways."""
-        self._encoder.record()
-        self._decoder.record()
+    def record(self) -> bool:
+        """As that of `Graphed`, for one way at a time."""
+        return self._encoder.record() or self._decoder.record()
 
 
 def _replayed(graph: _Graph, tensors: list[torch.Tensor]) -> torch.Tensor:

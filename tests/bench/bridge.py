@@ -38,6 +38,7 @@ from krita_plugin.krita_bridge.wire.messages import (
     Submit,
 )
 from krita_plugin.krita_bridge.wire.runfile import HOME_VARIABLE
+from tests.bench.goals import row
 from tests.bridge_process import FAKE, PATIENCE, BareClient, BridgeProcess, client
 
 REAL = (
@@ -83,8 +84,12 @@ def starts() -> dict[str, object]:
             asyncio.run(welcome())
             welcomed.append(_ms(began))
     figures = {"listening_ms": _figures(accepted), "welcome_ms": _figures(welcomed)}
-    print(f"process start to accepted connection: {_text(accepted)}; to Welcome: {_text(welcomed)}")
-    return figures
+    median = statistics.median(accepted)
+    measured = f"{_text(accepted)}; to Welcome: {_text(welcomed)}"
+    return {
+        **figures,
+        **row("process start to accepted connection", measured, "500 ms", median <= 500),
+    }
 
 
 async def transport() -> dict[str, object]:
@@ -133,12 +138,15 @@ async def whole_jobs() -> dict[str, object]:
                 bare, through, outside, bare_cpu, worker_cpu = (arm[WARM_UPS:] for arm in arms)
                 cpu_ratio = sum(worker_cpu) / sum(bare_cpu)
                 ratio = statistics.median(t / b for t, b in zip(through, bare, strict=True))
-                print(
-                    f"{side} px, {steps} steps: bare {_text(bare)}; through the bridge {_text(through)}, "
+                found = row(
+                    f"{side} px, {steps} steps, a whole job",
+                    f"bare {_text(bare)}; through the bridge {_text(through)}, "
                     f"of which outside the engine {_text(outside)}; "
                     f"median ratio of pairs {ratio:.3f}, of minima {min(through) / min(bare):.3f}; "
                     f"processor time of the worker to that of the bare call {cpu_ratio:.3f}; "
-                    f"bytes {'identical' if same else 'DIFFER'}"
+                    f"bytes {'identical' if same else 'DIFFER'}",
+                    "1.05 times, identical bytes",
+                    ratio <= 1.05 and same,
                 )
                 figures[f"{side}px"] = {
                     "steps": steps,
@@ -149,6 +157,7 @@ async def whole_jobs() -> dict[str, object]:
                     "processor_time_ratio": cpu_ratio,
                     "ratio_of_minima": min(through) / min(bare),
                     "bytes_identical": same,
+                    **found,
                 }
     return figures
 
@@ -177,16 +186,20 @@ async def cancels() -> dict[str, object]:
                 await _until_ready(painter)
                 freed.append(_ms(began))
                 steps.append(freed[-1] / step_ms)
-    print(
-        f"cancel answered: {_text(answered)}; worker free: {_text(freed)}, "
-        f"{statistics.median(steps):.2f} steps (p95 {_p95(steps):.2f}, most {max(steps):.2f})"
-    )
+    p95 = _p95(steps)
     return {
+        **row(
+            "cancel answered",
+            f"{_text(answered)}; worker free: {_text(freed)}, "
+            f"{statistics.median(steps):.2f} steps (p95 {p95:.2f}, most {max(steps):.2f})",
+            "5 ms; one step at p95",
+            statistics.median(answered) <= 5 and p95 <= 1,
+        ),
         "answered_ms": _figures(answered),
         "worker_free_ms": _figures(freed),
         "worker_free_steps": {
             "median": statistics.median(steps),
-            "p95": _p95(steps),
+            "p95": p95,
             "max": max(steps),
         },
     }
