@@ -20,6 +20,8 @@ from .wire import messages
 from .wire.frames import Buffer, Tensor
 from .wire.geometry import Bounds
 from .wire.messages import EngineState, EngineStatus, JobState, PresetInfo
+from .wire.modes import Mode
+from .words import layer_name, title
 
 
 class Link(Protocol):
@@ -116,6 +118,18 @@ class Painting:
         running = [job for job in jobs if job.stage is Stage.RUNNING]
         return next(iter(running + jobs), None)
 
+    def in_hand(self) -> List[Tuple[str, List[str]]]:
+        """What can be cancelled, oldest first: the name that its layer has or would have, and its jobs. The parts of a larger
+        picture are no use one without the other."""
+        found: Dict[str, Tuple[str, List[str]]] = {}
+        for job in self.jobs():
+            if job.stage is not Stage.CANCELLING:
+                asked = job.request
+                name = layer_name(title(asked.prompt, asked.mode or Mode.FILL), asked.seed)
+                key = job.job if asked.part is None else job.note.layer
+                found.setdefault(key, (name, []))[1].append(job.job)
+        return list(found.values())
+
     def sentence(self) -> str:
         """One sentence about how things stand: what went wrong last, else the connection, else the bridge."""
         if self.notice:
@@ -183,9 +197,11 @@ class Painting:
             self._end(job)
         self.say(sentence)
 
-    def cancel(self) -> None:
-        """Stop everything that runs or waits."""
+    def cancel(self, only: Optional[Sequence[str]] = None) -> None:
+        """Stop everything that runs or waits, or `only` these jobs."""
         for job in self.jobs():
+            if only is not None and job.job not in only:
+                continue
             if job.stage is Stage.READING:
                 self._end(job.job)
                 self._discard_parts_with(job)

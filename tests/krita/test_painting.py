@@ -41,7 +41,12 @@ def test_cancelling_midway_leaves_nothing_behind(studio: Studio) -> None:
     docker.ask_for("a storm", "endless")
     docker.wait_for_preview(document, "a storm")
     studio.krita.wait_until(docker.is_picture_in_the_making)
-    docker.click("QPushButton", "cancel")
+    docker.ask_for("a gust", "endless")  # waits behind it
+    studio.krita.wait_until(lambda: docker.can_cancel() == ["a storm", "a gust"])
+    docker.cancel_only("a gust")
+    studio.krita.wait_until(lambda: docker.can_cancel() == ["a storm"])
+    assert docker.is_picture_in_the_making()
+    docker.click("QToolButton", "cancel")
     docker.wait_until_idle()
     studio.krita.wait_until(lambda: not docker.is_picture_in_the_making())
 

@@ -118,7 +118,7 @@ def test_cancelling_leaves_nothing_behind(studio: Studio) -> None:
     with unfolded(docker, 8.0, 100):
         docker.click("QPushButton", "upscale")
         docker.wait_for_state("tile ")
-        docker.click("QPushButton", "cancel")
+        docker.click("QToolButton", "cancel")
         docker.wait_until_idle()
     assert before.is_restored()
     assert docker.results() == results

@@ -13,7 +13,6 @@ from ..conditions import ChosenControl
 from ..document import CanvasDocument
 from ..live.follow import Wanted
 from ..made import active_made_layer
-from ..painting import Stage
 from ..qt import Qt, QtCore, QtWidgets
 from ..studio import Studio
 from ..text import tr
@@ -148,8 +147,12 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._live.setCheckable(True)
         self._live.setToolTip(tr("The picture follows the brush (Ctrl+Shift+Enter)"))
         self._live_view = LiveView()
-        self._cancel = QtWidgets.QPushButton(tr("Cancel"))
+        self._cancel = QtWidgets.QToolButton()
         self._cancel.setObjectName("cancel")
+        self._cancel.setText(tr("Cancel"))
+        self._cancel.setToolTip(tr("Stop all that runs or waits; the arrow: one of them"))
+        self._cancel.setPopupMode(QtWidgets.QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self._cancel.setMenu(QtWidgets.QMenu(self._cancel))
         self._cancel.setEnabled(False)
         self._state = StateView()
         self._results = ResultsView()
@@ -229,6 +232,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._live_view.render_wanted.connect(self.render_live)
         self._live_view.record_wanted.connect(studio.toggle_recording)
         self._cancel.clicked.connect(lambda: painting.cancel())
+        self._cancel.menu().aboutToShow.connect(self._list_what_can_be_cancelled)
         self._state.settings_wanted.connect(lambda: self._gear.setChecked(True))
         self._results.wanted.connect(painting.show)
         self._results.discarded.connect(painting.discard)
@@ -239,6 +243,13 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
         self._upscale.wanted.connect(self.upscale)
         for fold in self._folds().values():
             fold.toggled.connect(lambda _: self._save_folds())
+
+    def _list_what_can_be_cancelled(self) -> None:
+        painting, menu = self._studio.painting, self._cancel.menu()
+        menu.clear()
+        for name, jobs in painting.in_hand():
+            action = menu.addAction(name.replace("&", "&&"))
+            action.triggered.connect(lambda _=False, jobs=jobs: painting.cancel(jobs))
 
     def _choose_png(self, job: str) -> None:
         entry = self._studio.painting.history.get(job)
@@ -274,8 +285,7 @@ class BridgeDocker(DockWidget):  # type: ignore[misc]
     def _show_studio(self) -> None:
         painting = self._studio.painting
         self._form.show_presets()
-        jobs = painting.jobs()
-        self._cancel.setEnabled(any(job.stage is not Stage.CANCELLING for job in jobs))
+        self._cancel.setEnabled(bool(painting.in_hand()))
         self._settings.show_skipped(painting.skipped)
         self._state.show_painting(painting)
         preview = painting.preview if self._studio.settings.previews_in_docker else None

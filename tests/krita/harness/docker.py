@@ -15,6 +15,11 @@ _FIND = f"""\
 docker = next(d for d in Krita.instance().dockers() if d.objectName() == {DOCKER!r})
 """
 
+_OPEN_CANCEL = """\
+menu = docker.findChild(QtWidgets.QToolButton, 'cancel').menu()
+menu.aboutToShow.emit()
+"""
+
 
 class BridgeDocker:
     """The docker in the window of a Krita that has the plugin."""
@@ -51,7 +56,7 @@ class BridgeDocker:
         self.krita.wait_until(lambda: self.mode() == word, PATIENCE)
 
     def is_busy(self) -> bool:
-        return bool(self.ask("docker.findChild(QtWidgets.QPushButton, 'cancel').isEnabled()"))
+        return bool(self.ask("docker.findChild(QtWidgets.QToolButton, 'cancel').isEnabled()"))
 
     def progress(self) -> int:
         """Steps that are done of the job whose progress is shown."""
@@ -97,6 +102,16 @@ class BridgeDocker:
         index = f"docker.findChild(QtWidgets.QComboBox, 'preset').findData({preset!r})"
         self.krita.wait_until(lambda: self.ask(index) >= 0, PATIENCE)
         self.ask(f"docker.findChild(QtWidgets.QComboBox, 'preset').setCurrentIndex({index})")
+
+    def can_cancel(self) -> list[str]:
+        """What the menu behind Cancel lists: the names of the layers, without their seeds."""
+        texts = self.ask(f"{_OPEN_CANCEL}[action.text() for action in menu.actions()]")
+        return [text.rpartition(" (")[0] for text in texts]
+
+    def cancel_only(self, prompt: str) -> None:
+        """One entry of the menu behind Cancel, without the pointer."""
+        number = self.can_cancel().index(prompt)
+        self.ask(f"{_OPEN_CANCEL}menu.actions()[{number}].trigger()")
 
     def choose_mode(self, word: str) -> None:
         """The entry of the menu behind the mode, without the pointer: menus need a window manager."""

@@ -222,6 +222,30 @@ def test_cancelling_takes_the_preview_away_when_the_bridge_says_so(desk: Desk) -
     assert desk.painting.jobs() == [] and desk.painting.notice == ""
 
 
+def test_one_of_several_jobs_is_cancelled_alone(desk: Desk) -> None:
+    desk.press("a", "b")
+    desk.press("c", epoch=2, capture=False)
+    assert desk.painting.in_hand() == [("boat (0)", [job]) for job in "abc"]
+    desk.painting.cancel(["b"])
+    assert desk.told("cancel") == ["b"]
+    desk.hear(messages.Ended("b", JobState.CANCELLED, "cancelled"))
+    desk.painting.cancel(["c", "long gone"])
+    assert desk.told("cancel") == ["b"], "what was not sent yet needs no cancel"
+    assert [jobs for _, jobs in desk.painting.in_hand()] == [["a"]]
+    desk.result("a")
+    assert desk.told("finish") == ["a"]
+
+
+def test_what_is_being_cancelled_and_parts_of_one_picture_are_not_offered_one_by_one(
+    desk: Desk,
+) -> None:
+    press_parts(desk, "a", "b")
+    desk.press("c")
+    assert [jobs for _, jobs in desk.painting.in_hand()] == [["a", "b"], ["c"]]
+    desk.painting.cancel(["a", "b"])
+    assert [jobs for _, jobs in desk.painting.in_hand()] == [["c"]]
+
+
 def test_a_cancel_that_comes_too_late_gives_the_picture(desk: Desk) -> None:
     desk.press("a")
     desk.painting.cancel()
