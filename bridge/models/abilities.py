@@ -30,7 +30,7 @@ _MOST_VAES_OF_ALL = 4000
 """In one message, of all presets together."""
 
 _USUAL_VAE: Layer = ("decoder.conv_in.weight", (512, 4, 3, 3))
-"""That of SD 1.5 and SDXL."""
+"""That of SD 1.5, SD 2 and SDXL."""
 
 
 def info_of(preset: Preset) -> PresetInfo:
@@ -128,11 +128,9 @@ def _unet(preset: Preset) -> tuple[int, bool]:
         return 0, preset.native >= SDXL.native
     if isinstance(source, ModelFile):
         model = look(source.path).checkpoint
-        return (
-            (0, False)
-            if isinstance(model, BridgeError)
-            else (model.in_channels, model.family is SDXL)
-        )
+        if isinstance(model, BridgeError):
+            return 0, False
+        return model.in_channels, model.family is SDXL
     assert root is not None
     try:
         config = read_json(root / UNET / "config.json")

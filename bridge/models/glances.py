@@ -44,12 +44,17 @@ def _look(path: Path, _size: int, _changed: int) -> Glance:
     try:
         header = weights.glance(path)
     except BridgeError as error:
-        return Glance(error, None)
+        return Glance(_kept(error), None)
     vae = _first_of_decoder(header.tensors)
     try:
         return Glance(single_file.inspect_file(path, read_header=lambda _: header), vae)
     except BridgeError as error:
-        return Glance(error.with_traceback(None), vae)  # which would keep the header
+        return Glance(_kept(error), vae)
+
+
+def _kept(error: BridgeError) -> BridgeError:
+    """Without the frames it passed through, which would keep the header in memory."""
+    return error.with_traceback(None)
 
 
 def _first_of_decoder(tensors: Mapping[str, weights.TensorInfo]) -> Layer | None:

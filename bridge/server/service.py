@@ -60,6 +60,7 @@ class Service:
             config.worker_command, self._dispatcher, config.silence_seconds
         )
         self._dispatcher.attach(self._supervisor)
+        self._offer: asyncio.Task[Offer]
         self._sockets: set[web.WebSocketResponse] = set()
         self._upgraded: set[asyncio.BaseProtocol] = set()
         self._stopped = asyncio.Event()

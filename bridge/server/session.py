@@ -90,6 +90,7 @@ class Session:
         self._dispatcher = dispatcher
         self._store = store
         self._coming_offer = offer
+        self._offer: Offer
         self._outbox = Outbox()
         self._client = ""
         self._mirror = Mirror()
