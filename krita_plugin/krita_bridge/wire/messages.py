@@ -145,8 +145,8 @@ def _check_request_of_part(request: PaintRequest) -> None:
     for control in request.controls:
         if not control.suits_parts:
             raise MessageError(
-                f"So large a picture is made in parts, and the {control.kind.value} map of each would be another: "
-                "give the map of the whole as it is, or upscale by less."
+                f"Each part of so large a picture would have another {control.kind.value} map: "
+                "give the whole map as it is, or upscale by less."
             )
 
 

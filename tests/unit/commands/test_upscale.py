@@ -178,7 +178,7 @@ def test_what_would_be_another_map_in_each_part_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run("--factor", 2, "--control", "depth") == 2
-    assert "the depth map of each would be another" in capsys.readouterr().err
+    assert "would have another depth map: " in capsys.readouterr().err
     assert not bridge.submitted
 
 

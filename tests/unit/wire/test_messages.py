@@ -146,7 +146,7 @@ def test_what_is_worked_out_of_all_of_a_picture_is_not_worked_out_of_a_part(
         if kind is ControlKind.TILE:
             assert of_part(source).part == part
         else:
-            with pytest.raises(m.MessageError, match=f"the {kind.value} map of each"):
+            with pytest.raises(m.MessageError, match=f"another {kind.value} map"):
                 of_part(source)
 
 
