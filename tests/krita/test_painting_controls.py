@@ -22,7 +22,7 @@ from tests.krita.harness import Before, BridgeDocker, Document, Layer
 from tests.krita.harness.controlled import BUILT_IN
 from tests.krita.harness.controlled import NAME as CONTROLLED
 from tests.krita.harness.docker import PATIENCE
-from tests.krita.test_painting_upscale import larger_document, small_parts, unfolded
+from tests.krita.test_painting_upscale import larger_document, unfolded
 
 WIDTH, HEIGHT, NATIVE = 320, 256, 128
 SELECTED = (100, 80, 120, 100)
@@ -193,9 +193,6 @@ def test_upscaling_leaves_a_controls_map_to_the_next_picture(
     controls.keep_map(0, True)
     before = Before.of(document)
     with unfolded(docker, 2.0, 50):
-        with small_parts(studio.krita):
-            docker.click("QPushButton", "upscale")
-            docker.wait_for_state("the depth map of each would be another")
         docker.click("QPushButton", "upscale")
         larger = larger_document(docker)
     assert before.is_restored() and controls.keeps_maps() == [True]
