@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bridge.engine.control import DEPTH_CHANNEL, NO_GUIDES, Guide, Guides
 from bridge.engine.control_detectors import Detectors, silent
@@ -14,7 +13,6 @@ from bridge.engine.heard import is_heard
 from bridge.engine.types import ImageU8, Snapshot
 from bridge.errors import BridgeError, Code
 from bridge.models.control import ControlNets, OnProgress
-from bridge.models.hashing import HashCache
 from bridge.models.loaded import LoadedModel
 from bridge.presets import Preset
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource, UsedControl
@@ -38,19 +36,11 @@ NONE = Controlled(NO_GUIDES, {}, {}, ())
 class Controls:
     """Those of one model."""
 
-    def __init__(
-        self,
-        model: LoadedModel,
-        own: Path | None,
-        hashes: HashCache,
-        let_go: Callable[[], None] | None = None,
-    ) -> None:
-        """`own`: the model's folder, where it has one: it may bring ControlNets and a depth estimator. `let_go`: as that of
-        `ControlNets`."""
+    def __init__(self, model: LoadedModel, nets: ControlNets, detectors: Detectors) -> None:
         self._model = model
-        self._nets = ControlNets(model, own, hashes, let_go)
+        self._nets = nets
         self._maps = ControlMaps()
-        self._detectors = Detectors(model, own, hashes)
+        self._detectors = detectors
 
     def prepare(self, controls: Sequence[Control], preset: Preset, on_progress: OnProgress) -> None:
         """Have in memory what they need. Raises BridgeError as `use`."""

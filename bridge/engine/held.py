@@ -11,10 +11,12 @@ import torch
 from diffusers import AutoencoderTiny
 
 from bridge.engine.condition import PromptEncoder
+from bridge.engine.control_detectors import Detectors
 from bridge.engine.control_held import Controls
 from bridge.engine.reference import References
 from bridge.engine.request import Settings
 from bridge.models.adapters import Adapter, Adapters
+from bridge.models.control import ControlNets
 from bridge.models.device import recorder
 from bridge.models.embeddings import Embeddings
 from bridge.models.graphed import Graphed, GraphedTinyVae
@@ -63,7 +65,8 @@ class Held:
         self._hypernetworks = Hypernetworks(model, hypernetworks, self._hashes)
         self._vaes = Vaes(model, library(VAES, "VAE"), self._hashes)
         self.references = References(model, self._hashes)
-        self.controls = Controls(model, own, self._hashes, let_go)
+        nets = ControlNets(model, own, self._hashes, let_go)
+        self.controls = Controls(model, nets, Detectors(model, own, self._hashes))
 
     def painter(self, settings: Settings, is_shown_pictures: bool) -> LoadedModel:
         """The model as it paints this job. Drafts are asked for again and again in the same size: that is worth a graph,
