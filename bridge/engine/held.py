@@ -83,6 +83,8 @@ class Held:
 
     def rest(self) -> None:
         """Nobody waits: time for what makes the next drafts faster, one thing at a time, for the next edit may be near."""
+        if self._hypernetworks.is_any_in_use:
+            return  # of the job before: a graph would keep what they do
         with torch.inference_mode():
             any(each.record() for each in self._graphs)
 

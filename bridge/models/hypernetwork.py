@@ -57,6 +57,10 @@ class Hypernetworks:
         self._read = lru_cache(_KEPT)(lambda version: read_hypernetwork(version.path, model))
         self._sha256 = lru_cache()(lambda version: hashes.sha256(version.path, lambda _: None))
 
+    @property
+    def is_any_in_use(self) -> bool:
+        return bool(self._hooks)
+
     def use(self, wanted: Mapping[str, float]) -> tuple[tuple[Adapter, ...], bool]:
         """Have exactly those `wanted` (strength by name) in the model, applied in that order; returns them, and
         whether anything changed. Raises BridgeError before anything is changed."""

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderTiny
+from safetensors.torch import save_file
 
 from bridge.engine import held as held_module
 from bridge.engine.held import Held
@@ -24,10 +25,12 @@ from bridge.engine.types import Job, Snapshot
 from bridge.models.device import memory_format, recorder
 from bridge.models.graphed import _KEPT, _OFTEN, _WARM_UPS, CudaRecorder, Graphed, GraphedTinyVae
 from bridge.models.parts import TinyVae
+from krita_plugin.krita_bridge.wire.folders import HYPERNETWORKS
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
 from tests.fake_models import preset, tiny_model
 from tests.graph_stand_in import StandIn
+from tests.tiny_models import WIDTH
 
 
 class Network:
@@ -298,31 +301,56 @@ def test_after_a_recording_that_failed_the_work_goes_on_where_it_was(
     assert cuda.streams == ["main"]
 
 
-def test_drafts_are_replayed_to_the_same_bytes_and_nothing_else_is(
-    monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, tmp_path: Path
-) -> None:
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, tmp_path: Path) -> Engine:
     monkeypatch.setattr(held_module, "recorder", lambda device: stand_in)
-    engine = Engine(
+    return Engine(
         {"embedded": preset("embedded")},
         device="cpu",
         home=tmp_path,
         load=lambda *_: tiny_model("sd15"),
     )
-    engine.rest()  # before there is a model
+
+
+def paint(engine: Engine, prompt: str = "a", **changes: Any) -> bytes:
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 4), dtype=np.uint8)
+    request = PaintRequest(prompt, strength=0.5, steps=6, guidance=2.0, seed=3, **changes)
+    job = Job(request, Snapshot(Extent(64, 64), Bounds(0, 0, 64, 64), image))
+    painting = engine.paint(job, on_step=lambda _: None, is_cancelled=lambda: False)
+    return painting.image.tobytes()
 
-    def paint(**changes: Any) -> bytes:
-        request = PaintRequest("a", strength=0.5, steps=6, guidance=2.0, seed=3, **changes)
-        job = Job(request, Snapshot(Extent(64, 64), Bounds(0, 0, 64, 64), image))
-        painting = engine.paint(job, on_step=lambda _: None, is_cancelled=lambda: False)
+
+def test_drafts_are_replayed_to_the_same_bytes_and_nothing_else_is(
+    engine: Engine, stand_in: StandIn
+) -> None:
+    engine.rest()  # before there is a model
+    seen = []
+    whole = paint(engine)
+    for draft in (False, True, True, False):
+        assert paint(engine, draft=draft) == whole
         engine.rest()
-        return painting.image.tobytes()
+        seen.append((stand_in.recorded, stand_in.replayed))
+    assert seen == [(0, 0), (1, 0), (1, 3), (1, 3)]
 
-    whole = paint()
-    assert paint() == whole and stand_in.recorded == 0
-    assert paint(draft=True) == whole and (stand_in.recorded, stand_in.replayed) == (1, 0)
-    assert paint(draft=True) == whole and stand_in.replayed == 3
-    assert paint() == whole and stand_in.replayed == 3
+
+def test_nothing_is_recorded_while_a_hypernetwork_changes_the_unet(
+    engine: Engine, stand_in: StandIn, tmp_path: Path
+) -> None:
+    (tmp_path / HYPERNETWORKS).mkdir()
+    tensors = {
+        f"{WIDTH}.{n}.linear.0.{name}": tensor
+        for n in (0, 1)
+        for name, tensor in {"weight": torch.eye(WIDTH), "bias": torch.ones(WIDTH)}.items()
+    }
+    save_file(tensors, tmp_path / HYPERNETWORKS / "style.safetensors")
+    plain = paint(engine, draft=True)
+    assert paint(engine, "a <hypernet:style>") != plain
+    engine.rest()
+    assert stand_in.recorded == 0
+    for _ in range(2):
+        assert paint(engine, draft=True) == plain
+        engine.rest()
+    assert (stand_in.recorded, stand_in.replayed) == (1, 3)
 
 
 @pytest.mark.parametrize("prompt", ["a", "a <hypernet:style>"])
