@@ -51,14 +51,25 @@ class Controls:
         for kind in BY_NETWORK & {c.kind for c in controls if c.source is not ControlSource.MAP}:
             self._detectors.of(kind, preset, on_progress)
 
-    def use(self, controls: Sequence[Control], snapshot: Snapshot, preset: Preset) -> Controlled:
-        """Raises BridgeError: where a kind has no ControlNet, a map cannot be made, or reading a model fails."""
+    def use(
+        self, controls: Sequence[Control], snapshot: Snapshot, preset: Preset, is_part: bool
+    ) -> Controlled:
+        """`is_part`: the snapshot is one of several parts of a picture.
+
+        Raises BridgeError: where a kind has no ControlNet, a map cannot be made, or reading a model fails.
+        """
         if not controls and not self._model.takes_depth:
             return NONE
         numbered = dict(enumerate(controls))
         heard = {number: each for number, each in numbered.items() if is_heard(each)}
         channel = self._channel(heard, snapshot)
         if channel == DEPTH_CHANNEL:
+            if is_part:
+                raise BridgeError(
+                    Code.BAD_INPUT,
+                    f"{self._model.name} has depth built in, and each part of so large a picture would have another.",
+                    "Give the depth of the whole as a control's map, or upscale by less.",
+                )
             numbered[channel] = heard[channel] = Control(ControlKind.DEPTH)
         by_net = {number: each for number, each in heard.items() if number != channel}
         nets = self._nets.use({each.kind for each in by_net.values()}, preset.controls, silent)

@@ -107,7 +107,8 @@ class Engine:
         ):
             model = held.painter(settings, bool(seen.used))
             weights = (*held.prepare(settings, model), *seen.weights)
-            controlled = held.controls.use(job.request.controls, job.snapshot, preset)
+            is_part = settings.part is not None
+            controlled = held.controls.use(job.request.controls, job.snapshot, preset, is_part)
             snapshot = replace(job.snapshot, controls=controlled.maps)
             if settings.upscale > 1:
                 larger = Upscale(

@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, Code
 from bridge.presets import ModelFolder, PoseFolders
 from krita_plugin.krita_bridge.wire.control import Control, ControlKind, ControlSource
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
-from krita_plugin.krita_bridge.wire.messages import PaintRequest
+from krita_plugin.krita_bridge.wire.messages import PaintRequest, UpscalePart
 from tests.fake_models import preset, tiny_folder
 from tests.tiny_detectors import (
     make_tiny_person_detector,
@@ -247,6 +247,15 @@ def test_a_model_with_a_depth_channel_paints_without_a_picture_and_larger_ones(
     assert paint(depth_engine, snapshot("text")).facts.controls == ()
     larger = paint(depth_engine, snapshot("whole"), upscale=1.5)
     assert larger.image.shape == (SIDE * 3 // 2, SIDE * 3 // 2, 4)
+
+
+def test_a_depth_channel_is_not_filled_from_a_part_of_a_picture(depth_engine: Engine) -> None:
+    area = Bounds(0, 0, SIDE, SIDE)
+    part = UpscalePart(area, area)  # of the larger canvas, a quarter
+    with pytest.raises(BridgeError, match="each part of so large a picture would have another"):
+        paint(depth_engine, snapshot("whole"), upscale=2.0, part=part)
+    given = snapshot("whole", picture(9))
+    assert paint(depth_engine, given, Control(DEPTH, MAP), upscale=2.0, part=part).bounds == area
 
 
 def test_a_depth_channel_has_neither_strength_nor_range(depth_engine: Engine) -> None:
