@@ -43,6 +43,7 @@ CANVAS = Extent(200, 170)
 AREAS = (Bounds(0, 0, 200, 170), Bounds(30, 20, 64, 64), Bounds(70, 1, 129, 130))
 FACTS = ResultFacts("", "", "p", 1, 1.0, 2, 2, 1.0, "s", "m", "", 8, 8, 0.1, "0")
 READY = EngineStatus(EngineState.READY, "Ready.")
+PAINTING = EngineStatus(EngineState.BUSY, "Painting.")
 
 
 class Canvas:
@@ -142,7 +143,13 @@ class Studio:
                 next(looking)
             except StopIteration as end:
                 self.now += end.value
+                self.begin()
                 return
+
+    def begin(self) -> None:
+        """The worker has the model that its job needs."""
+        if self.worker.job is not None:
+            self.dispatcher.worker_said(PAINTING, Frame("", {}), b"")
 
     def step(self) -> None:
         """The worker ends what it has: it gives up what was cancelled, and paints the rest."""
@@ -160,6 +167,7 @@ class Studio:
             self.painted += 1
         frame = Frame(messages.dumps(message), tensors)
         self.dispatcher.worker_said(message, frame, frames.join(frame))
+        self.begin()
 
     def submit(self) -> None:
         """An ordinary job."""
