@@ -10,14 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_WAITING = {
-    torch.ops.aten._local_scalar_dense.default,
-    torch.ops.aten.nonzero.default,
-    torch.ops.aten.masked_select.default,
-    torch.ops.aten.equal.default,
-    torch.ops.aten.lift_fresh.default,
-}
-"""What has Python wait for numbers of the device or brings some from Python (`torch.tensor`): no CUDA graph takes these."""
+_WAITING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+"""Of operations that have Python wait for numbers of the device: no CUDA graph takes these."""
+
+_FROM_PYTHON = torch.ops.aten.lift_fresh.default
+"""What follows `torch.tensor`: its numbers come from memory that no graph can keep."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class _Tape(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> object:
-        if func in _WAITING:
+        if func is _FROM_PYTHON or _WAITING & set(func.tags):
             raise RuntimeError(
                 f"CUDA error: operation not permitted when stream is capturing: {func}"
             )

@@ -150,6 +150,23 @@ def test_what_cannot_be_recorded_runs_as_ever_and_is_not_tried_again(
     assert call(graphed, 2.0).mean() == 2.5 and stand_in.recorded == 0
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda given: given * float(given.max()),
+        lambda given: given[given > 0],
+        lambda given: given + torch.tensor(2.0),
+    ],
+    ids=["a number for Python", "a size that depends on numbers", "a number from Python"],
+)
+def test_work_that_no_cuda_graph_takes_is_not_recorded(work: Any, stand_in: StandIn) -> None:
+    graphed = Graphed(work, stand_in)
+    for _ in range(_OFTEN):
+        graphed(torch.ones(2))
+    graphed.record()
+    assert torch.equal(graphed(torch.ones(2)), work(torch.ones(2))) and stand_in.recorded == 0
+
+
 def test_what_cannot_be_replayed_runs_as_ever_from_then_on(
     graphed: Graphed, stand_in: StandIn
 ) -> None:
