@@ -92,11 +92,15 @@ def seams(found: Measured) -> Iterable[Sequence[str]]:
         "refine, levels",
         "fill, levels",
         "fill at a calm border, levels",
+        "gradient across it, refine / fill",
         "fills that obey",
         "asked colour in them",
     )
     for name, correction in CORRECTIONS:
         refine, fill = (middle(found.shifts(mode, correction)) for mode in (Mode.REFINE, Mode.FILL))
+        refined, filled = (
+            median(found.gradients(mode, correction))[0] for mode in (Mode.REFINE, Mode.FILL)
+        )
         shares = found.shares(correction)
         obey = sum(share >= OBEYS for share in shares)
         yield (
@@ -104,10 +108,11 @@ def seams(found: Measured) -> Iterable[Sequence[str]]:
             "-" if correction is continued else refine,
             fill,
             middle(found.calm_shifts(correction)),
+            f"{refined:.1f} / {filled:.1f}",
             f"{obey} of {len(shares)}",
             f"{sum(shares) / len(shares):.0%}".replace("%", " %"),
         )
-    yield "wanted", "at most 1", "at most 2", "at most 2", "", ""
+    yield "wanted", "at most 1", "at most 2", "at most 2", "", "", ""
 
 
 def middle(values: Sequence[float]) -> str:

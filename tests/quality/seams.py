@@ -137,6 +137,10 @@ def _opaque(image: ImageU8) -> ImageU8:
     return np.dstack([image, np.full_like(MASK, 255)])
 
 
+def untouched(given: Painted) -> torch.Tensor:
+    return given.picture
+
+
 def none(given: Painted) -> torch.Tensor:
     return given.painted
 
@@ -170,6 +174,7 @@ def continued(given: Painted) -> torch.Tensor:
 
 
 CORRECTIONS: Sequence[tuple[str, Correction]] = [
+    ("the untouched painting", untouched),
     ("none", none),
     ("half as far", reaching(0.5)),
     ("**as it is**: a membrane of 16 px, for refine of 32 px from both sides", shipped),
@@ -188,6 +193,13 @@ def _apart(picture: FloatImage, part: Mask) -> float:
 def ring_shift(given: Painted, after: ImageU8, part: Mask = ROUND) -> float:
     """How much further apart the rings are than in the source; levels."""
     return _apart(after[..., :3].astype(float) - given.image[..., :3], part)
+
+
+def border_gradient(after: ImageU8) -> float:
+    """|pixel inside - its neighbour outside| along the border, mean over pairs and channels; levels."""
+    picture = after[..., :3].astype(float)
+    steps = [np.abs(np.diff(picture, axis=axis))[np.diff(SELECTED, axis=axis)] for axis in (0, 1)]
+    return float(np.concatenate(steps).mean())
 
 
 def own_step(given: Painted, part: Mask = ROUND) -> float:
@@ -232,9 +244,14 @@ class Measured:
             list(of_another_colour(painter, count)),
         )
 
+    def _by(self, mode: Mode) -> list[Painted]:
+        return self.refined if mode is Mode.REFINE else self.filled
+
     def shifts(self, mode: Mode, correction: Correction) -> list[float]:
-        given = self.refined if mode is Mode.REFINE else self.filled
-        return [ring_shift(each, each.after(correction)) for each in given]
+        return [ring_shift(each, each.after(correction)) for each in self._by(mode)]
+
+    def gradients(self, mode: Mode, correction: Correction) -> list[float]:
+        return [border_gradient(each.after(correction)) for each in self._by(mode)]
 
     def calm_shifts(self, correction: Correction) -> list[float]:
         """Of the fills with a calm part, the shift there."""
