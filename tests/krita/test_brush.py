@@ -42,7 +42,7 @@ MOST_WAIT = 4.0
 """How many times longer than without a job an event of the pen may wait. Measured on one busy core: 1.0 to 1.2 times with
 Krita 5.1.5, 5.3.4 and 6.0.4, and 22 to 32 times with 200 ms spent in the UI thread for each preview that arrives."""
 
-AT_EACH_PREVIEW = ("krita_bridge.studio:Studio", "preview")
+AT_EACH_PREVIEW = ("krita_bridge.easel:DocumentEasel", "preview")
 LEAST_BLOCK, LONGEST_BLOCK = 0.2, 0.5
 """Seconds."""
 BLOCK_RATIO = 40.0
