@@ -32,7 +32,7 @@ circle was four blocks wide, and after 80,000 pictures it was still any shape. T
 one house one house.
 """
 
-LESSONS = (KINDS, THINGS, KINDS, THINGS, KINDS, OUTLINES, KINDS, THINGS)
+LESSONS = (KINDS, OUTLINES, KINDS, THINGS)
 """What a dozen of shards shows, in turn."""
 
 PIXELS_PER_SHARD = 1024 * 128 * 128
@@ -58,7 +58,7 @@ def to_tensor(images: np.ndarray) -> Tensor:
 def paintings_of(number: int) -> list[Painting]:
     """The shard's paintings.
 
-    Every second dozen of shards is about outlines alone, mostly of things: in a mixture of
+    Every second dozen of shards is about outlines alone, of shapes or of things: in a mixture of
     everything, 50,000 shapes among 245,000 pictures had left a star as round as a circle.
     """
     width, height = SIZES[number % len(SIZES)]

@@ -27,7 +27,7 @@ from transformers import CLIPTokenizer
 from bridge.models.training.captions import mirrored
 from bridge.models.training.checkpoint import Checkpoint
 from bridge.models.training.dataset import SIZES, load_shard
-from bridge.models.training.holes import draw_holes, grey_latent, inputs_of, loss_weights, shown_in
+from bridge.models.training.holes import draw_holes, grey_latent, inputs_of, loss_weights
 from bridge.models.training.networks import (
     LATENT_FACTOR,
     NATIVE_SIDE,
@@ -36,20 +36,14 @@ from bridge.models.training.networks import (
     build_unet,
     build_vae,
 )
-from bridge.models.training.optimiser import MuonAndAdamW
 from bridge.models.training.schedule import Average, learning_rate
 from bridge.models.training.tokens import load_tokenizer, write_tokenizer
-from bridge.models.training.widen import widened
 
 EMPTY = 0.1
 """Share of captions left empty, for classifier-free guidance (Ho and Salimans 2022)."""
 
-FITTING = 0.6
-"""Share of holes whose caption is chosen for what is in them."""
-
-BATCH_PIXELS = 32 * 128 * 128
-"""Pixels of one process's batch: 32 native pictures, or 14 of 192 x 192. Half of that had Muon take a
-quarter of the time."""
+BATCH_PIXELS = 16 * 128 * 128
+"""Pixels of one process's batch: 16 native pictures, or 7 of 192 x 192."""
 
 NATIVE_LATENTS = (NATIVE_SIDE // LATENT_FACTOR,) * 2
 
@@ -109,37 +103,17 @@ def _batches(run: DenoiserRun, tokenizer: CLIPTokenizer, epoch: int) -> Iterator
             order = rng.permutation(len(shard.captions))
             for start in range(0, len(order) - size + 1, size):
                 chosen = order[start : start + size]
+                texts = [str(rng.choice(shard.captions[i])) for i in chosen]
                 picked = torch.from_numpy(chosen)
                 latents, things = shard.latents[picked], shard.things[picked]
-                flipped = rng.random() < 0.5
-                if flipped:
+                if rng.random() < 0.5:
                     latents, things = latents.flip(-1), things.flip(-1)
-                holes = draw_holes(rng, latents, things)
-                shares = shown_in(holes, things)
-                texts = [
-                    caption_for(rng, shard.captions[i], share)
-                    for i, share in zip(chosen, shares, strict=True)
-                ]
-                texts = [mirrored(t) for t in texts] if flipped else texts
+                    texts = [mirrored(t) for t in texts]
                 texts = ["" if rng.random() < EMPTY else t for t in texts]
+                holes = draw_holes(rng, latents, things)
                 inputs = inputs_of(latents, holes, grey)
                 yield Batch(latents, tokenize(tokenizer, texts), holes, inputs)
         epoch += 1
-
-
-def caption_for(rng: np.random.Generator, captions: tuple[str, ...], share: float | None) -> str:
-    """One of several ways to ask for a picture, ``share`` of whose main thing is to be painted
-    (``shown_in``), as a painter would with that selection.
-
-    A selection around a thing is mostly asked to hold just that: the shortest caption. One beside it
-    is asked for all that stands around rather than for the thing: the longest.
-    """
-    if share is not None and rng.random() < FITTING:
-        if share > 0.9:
-            return min(captions, key=len)
-        if share < 0.1:
-            return max(captions, key=len)
-    return str(rng.choice(captions))
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
@@ -183,14 +157,11 @@ def _average_weights(parameters: list[nn.Parameter], ranks: int) -> None:
 def warm_start(
     folder: Path, unet: nn.Module, text: nn.Module, tokenizer: CLIPTokenizer
 ) -> dict[str, float]:
-    """Copies exported weights in place; a word keeps its embedding whatever its number has become, and
-    those of a UNet that was narrower are widened.
+    """Copies exported weights in place; a word keeps its embedding whatever its number has become.
 
     Returns the counts that the export recorded. The optimiser's moments are not exported.
     """
-    narrow = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
-    for name, parameter in unet.state_dict().items():
-        parameter.copy_(widened(name, narrow[name].float(), parameter.shape))
+    unet.load_state_dict(load_file(folder / "unet" / "diffusion_pytorch_model.safetensors"))
     saved = load_file(folder / "text_encoder" / "model.safetensors")
     old = load_tokenizer(folder / "tokenizer").get_vocab()
     for name, parameter in text.state_dict().items():
@@ -217,8 +188,12 @@ def train_denoiser(run: DenoiserRun) -> None:
     text = build_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
     unet = build_unet().to(memory_format=torch.channels_last)
     modules: dict[str, nn.Module] = {"unet": unet, "text_encoder": text}
+    groups = [
+        {"params": list(unet.parameters()), "share": 1.0},
+        {"params": list(text.parameters()), "share": TEXT_RATE, "weight_decay": 0.0},
+    ]
     parameters = [p for m in modules.values() for p in m.parameters()]
-    optimiser = MuonAndAdamW(unet.parameters(), text.parameters(), TEXT_RATE)
+    optimiser = torch.optim.AdamW(groups, lr=run.rate, betas=(0.9, 0.98), fused=True)
     average = Average(modules.values(), 0.998)
     checkpoint = Checkpoint(modules, average, optimiser)
     counts: dict[str, float] = {"images": 0, "steps": 0, "seconds": 0, "passes": 0}
@@ -262,7 +237,7 @@ def train_denoiser(run: DenoiserRun) -> None:
             torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=True)
         average.update(int(counts["steps"]))
         pictures = BATCH_PIXELS // (128 * 128) * run.ranks
         counts["images"] += pictures

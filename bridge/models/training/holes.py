@@ -39,17 +39,6 @@ def draw_holes(rng: np.random.Generator, latents: Tensor, things: Tensor | None 
     return torch.from_numpy(np.stack(drawn)).float()[:, None]
 
 
-def shown_in(holes: Tensor, things: Tensor) -> list[float | None]:
-    """How much of each main thing, 0..1, lies in its hole; None where there is no thing or the hole is
-    the whole picture. Both N x 1 x h x w."""
-    sizes, kept = things.sum((1, 2, 3)), (1 - holes).sum((1, 2, 3))
-    shares = (things * holes).sum((1, 2, 3)) / sizes.clamp(min=1)
-    return [
-        float(share) if size > 0 and left > 0 else None
-        for share, size, left in zip(shares, sizes, kept, strict=True)
-    ]
-
-
 def _hole(rng: np.random.Generator, thing: NDArray[np.float64]) -> NDArray[np.float64]:
     """For a thing h x w, which may be nowhere. Never empty."""
     if thing.any() and rng.random() < AROUND_THINGS:

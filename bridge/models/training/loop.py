@@ -14,10 +14,14 @@ from tqdm import tqdm
 
 from bridge.models.training import DATA_VERSION
 from bridge.models.training.checkpoint import Checkpoint
+from bridge.models.training.optimiser import MuonAndAdamW
 from bridge.models.training.schedule import Average, learning_rate
 
 Loss = Callable[[np.random.Generator], Tensor]
 """Makes a batch of its own from the generator and returns its loss, a scalar with gradients."""
+
+
+_BETAS, _WEIGHT_DECAY = (0.9, 0.98), 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class PartRun:
 class Plan:
     """``images`` in all to see, ``batch`` of them a step; ``state`` is the checkpoint's path.
 
-    ``rate``, ``warmup`` and ``decay`` as in ``schedule.learning_rate``; ``save_every`` in seconds.
+    ``rate``, ``warmup`` and ``decay`` as in ``schedule.learning_rate``; ``save_every`` in seconds;
+    ``muon``: large matrices descend by Muon, all else by AdamW (``optimiser``).
     """
 
     state: Path
@@ -44,16 +49,21 @@ class Plan:
     warmup: int = 2000
     decay: float = 0.5
     save_every: float = 120.0
+    muon: bool = False
 
 
 def train(plan: Plan, modules: Mapping[str, nn.Module], loss_of: Loss) -> None:
     """Trains the modules until ``plan.images``, from the last checkpoint where there is one.
 
     Every parameter of the modules is trained: freeze by leaving out. AdamW (Loshchilov and Hutter
-    2019) with clipped gradients and averaged weights.
+    2019), or Muon beside it, with clipped gradients and averaged weights.
     """
     parameters = [p for module in modules.values() for p in module.parameters()]
-    optimiser = torch.optim.AdamW(parameters, plan.rate, (0.9, 0.98), weight_decay=1e-3, fused=True)
+    optimiser: MuonAndAdamW | torch.optim.AdamW = (
+        MuonAndAdamW(parameters, _BETAS, _WEIGHT_DECAY)
+        if plan.muon
+        else torch.optim.AdamW(parameters, betas=_BETAS, weight_decay=_WEIGHT_DECAY, fused=True)
+    )
     average = Average(modules.values(), 0.998)
     checkpoint = Checkpoint(dict(modules), average, optimiser)
     counts: dict[str, float] = {"images": 0, "steps": 0, "seconds": 0, "passes": 0}
@@ -75,7 +85,7 @@ def train(plan: Plan, modules: Mapping[str, nn.Module], loss_of: Loss) -> None:
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             average.update(int(counts["steps"]))
             counts["images"] += plan.batch
             counts["steps"] += 1

@@ -6,14 +6,7 @@ import numpy as np
 import torch
 
 from bridge.models.training.dataset import to_tensor
-from bridge.models.training.denoiser import caption_for
-from bridge.models.training.holes import (
-    draw_holes,
-    grey_latent,
-    inputs_of,
-    loss_weights,
-    shown_in,
-)
+from bridge.models.training.holes import draw_holes, grey_latent, inputs_of, loss_weights
 from bridge.models.training.networks import LATENT_FACTOR, build_vae
 from bridge.models.training.painter import paint
 
@@ -63,27 +56,3 @@ def test_the_loss_is_about_the_hole() -> None:
     assert torch.isclose(weights.mean(), torch.tensor(1.0))
     assert weights[holes > 0].min() > 5 * weights[holes == 0].max()
     assert torch.equal(loss_weights(torch.ones_like(holes)), torch.ones_like(holes))
-
-
-def test_how_much_of_a_thing_is_to_be_painted() -> None:
-    things, holes = torch.zeros(4, 1, 4, 4), torch.zeros(4, 1, 4, 4)
-    things[:3, :, :2] = 1
-    holes[0, :, :3] = 1
-    holes[1, :, :, :2] = 1
-    holes[2] = 1
-    holes[3, :, :2] = 1
-    assert shown_in(holes, things) == [1.0, 0.5, None, None]
-
-
-def test_a_selection_is_asked_for_what_belongs_in_it() -> None:
-    captions = ("a red boat on a lake", "a red boat", "a red boat on a lake under a blue sky")
-
-    def asked(share: float | None) -> list[int]:
-        rng = np.random.default_rng(2)
-        said = [caption_for(rng, captions, share) for _ in range(1000)]
-        return [said.count(caption) for caption in captions]
-
-    assert asked(1.0)[1] > 600 > 250 > asked(1.0)[2]
-    assert asked(0.0)[2] > 600 > 250 > asked(0.0)[1]
-    for share in (None, 0.5):
-        assert all(250 < count < 420 for count in asked(share))
