@@ -92,7 +92,8 @@ def seams(found: Measured) -> Iterable[Sequence[str]]:
         "refine, levels",
         "fill, levels",
         "fill at a calm border, levels",
-        "gradient across it, refine / fill",
+        "step that a fill adds, levels",
+        "gradient, refine / fill",
         "fills that obey",
         "asked colour in them",
     )
@@ -108,11 +109,12 @@ def seams(found: Measured) -> Iterable[Sequence[str]]:
             "-" if correction is continued else refine,
             fill,
             middle(found.calm_shifts(correction)),
+            middle(found.steps_gained(correction)),
             f"{refined:.1f} / {filled:.1f}",
             f"{obey} of {len(shares)}",
             f"{sum(shares) / len(shares):.0%}".replace("%", " %"),
         )
-    yield "wanted", "at most 1", "at most 2", "at most 2", "", "", ""
+    yield "wanted", "at most 1", "at most 2", "at most 2", "at most 2", "", "", ""
 
 
 def middle(values: Sequence[float]) -> str:

@@ -184,15 +184,22 @@ CORRECTIONS: Sequence[tuple[str, Correction]] = [
 ]
 
 
-def _apart(picture: FloatImage, part: Mask) -> float:
-    """|mean of the ring inside - mean of the ring outside| in that part of the border, mean over the channels; levels."""
+def _step(picture: FloatImage, part: Mask = ROUND) -> FloatImage:
+    """|mean of the ring inside - mean of the ring outside| in that part of the border, by channel; levels."""
     inner, outer = (picture[ring & part].mean(axis=0) for ring in (INNER, OUTER))
-    return float(np.abs(inner - outer).mean())
+    return np.abs(inner - outer)
 
 
 def ring_shift(given: Painted, after: ImageU8, part: Mask = ROUND) -> float:
     """How much further apart the rings are than in the source; levels."""
-    return _apart(after[..., :3].astype(float) - given.image[..., :3], part)
+    return float(_step(after[..., :3].astype(float) - given.image[..., :3], part).mean())
+
+
+def step_gained(given: Painted, after: ImageU8) -> float:
+    """How much larger the step from ring to ring is than in the source, mean over the channels; levels. A fill without the
+    edge that it hides has gained none, but its rings have moved."""
+    before, now = (_step(picture[..., :3].astype(float)) for picture in (given.image, after))
+    return float(np.maximum(now - before, 0).mean())
 
 
 def border_gradient(after: ImageU8) -> float:
@@ -204,7 +211,7 @@ def border_gradient(after: ImageU8) -> float:
 
 def own_step(given: Painted, part: Mask = ROUND) -> float:
     """How much the two rings of the untouched painting differ; levels."""
-    return _apart(given.image[..., :3].astype(float), part)
+    return float(_step(given.image[..., :3].astype(float), part).mean())
 
 
 def calm(given: Painted) -> Mask:
@@ -249,6 +256,10 @@ class Measured:
 
     def shifts(self, mode: Mode, correction: Correction) -> list[float]:
         return [ring_shift(each, each.after(correction)) for each in self._by(mode)]
+
+    def steps_gained(self, correction: Correction) -> list[float]:
+        """Of the fills."""
+        return [step_gained(each, each.after(correction)) for each in self.filled]
 
     def gradients(self, mode: Mode, correction: Correction) -> list[float]:
         return [border_gradient(each.after(correction)) for each in self._by(mode)]
