@@ -122,7 +122,7 @@ def _preset(name: str, path: Path, shipped: Mapping[str, Preset]) -> Preset:
         return _of_folder(name, path, shipped)
     model = look(path).checkpoint
     if isinstance(model, BridgeError):
-        raise model
+        raise model.with_traceback(None)  # it is kept: the frames of an earlier time must not be
     usual = folder.read_json(model.config / folder.UNET / "config.json")
     if model.width != usual["block_out_channels"][0]:
         raise BridgeError(

@@ -79,12 +79,12 @@ def inspect_file(
     scheduler = folder.read_json(root / folder.SCHEDULER_CONFIG) | _said(header)
     if prediction is not None:
         scheduler["prediction_type"] = prediction
-    native = _native(family, in_channels, scheduler.get("prediction_type"))
+    native = native_side(family, in_channels, scheduler.get("prediction_type"))
     return FileModel(path, family, root, in_channels, width, native, scheduler)
 
 
-def _native(family: Family, in_channels: int, prediction: str | None) -> int:
-    """SD 2 was published for inpainting and with depth at SD 1.5's side only, and so were plain ones that predict noise."""
+def native_side(family: Family, in_channels: int, prediction: str | None) -> int:
+    """The side, px, that a model was trained at; a guess without `prediction`. SD 2 was published for inpainting and with depth at SD 1.5's side only, and so were plain ones that predict noise."""
     is_small = (
         in_channels != family.latent_channels if prediction is None else prediction == "epsilon"
     )

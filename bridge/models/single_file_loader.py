@@ -23,7 +23,7 @@ from bridge.models.parts import (
     vae_dtype,
 )
 from bridge.models.prediction import measure_prediction
-from bridge.models.single_file import TEXT_ENCODERS, UNET, VAE, FileModel
+from bridge.models.single_file import TEXT_ENCODERS, UNET, VAE, FileModel, native_side
 from bridge.models.tokenizers import CLIP_VOCABULARY, END, clip_tokenizer, read_tokenizer
 
 _PADS: Mapping[str, tuple[str, ...]] = {SD15.name: (END,), SD2.name: ("!",), SDXL.name: (END, "!")}
@@ -66,9 +66,7 @@ def _settle_sd2(
     if "prediction_type" not in scheduler_config:
         scheduler_config["prediction_type"] = measure_prediction(unet, text)
     if unet.config.sample_size is None:
-        native = (
-            SD2.native if scheduler_config["prediction_type"] == "v_prediction" else SD15.native
-        )
+        native = native_side(SD2, unet.config.in_channels, scheduler_config["prediction_type"])
         unet.register_to_config(sample_size=native // SD2.latent_scale)
 
 

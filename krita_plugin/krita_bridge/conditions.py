@@ -79,14 +79,18 @@ def with_conditions(
 
 def without_maps(controls: Sequence[ChosenControl]) -> Tuple[ChosenControl, ...]:
     """`controls`, none of whose maps shall be kept."""
-    return tuple(replace(each, control=replace(each.control, keep=False)) for each in controls)
+    return tuple(_without_map(each) for each in controls)
 
 
 def without_keep(
     controls: Sequence[ChosenControl], kept: ChosenControl
 ) -> Tuple[ChosenControl, ...]:
     """`controls` once the map of `kept` has become a layer: it need not become another."""
-    return tuple(without_maps([each])[0] if each == kept else each for each in controls)
+    return tuple(_without_map(each) if each == kept else each for each in controls)
+
+
+def _without_map(chosen: ChosenControl) -> ChosenControl:
+    return replace(chosen, control=replace(chosen.control, keep=False))
 
 
 def what_is_missing(

@@ -103,7 +103,7 @@ class History:
 
     def of_press(self, entry: Entry) -> List[Entry]:
         """All results of its press of Generate, itself among them, oldest first."""
-        return [each for each in self._entries.values() if _same_press(each, entry)]
+        return [each for each in self._entries.values() if each.press == entry.press]
 
     def _make_room(self, newest: str) -> None:
         for job in list(self._entries):
@@ -112,12 +112,6 @@ class History:
                 return
             if self._placed[job] and job != newest:
                 self.discard(job)
-
-
-def _same_press(one: Entry, other: Entry) -> bool:
-    if one.note is None or other.note is None:
-        return one.job == other.job
-    return one.note.layer == other.note.layer
 
 
 class PromptHistory:

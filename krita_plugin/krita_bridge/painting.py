@@ -341,7 +341,7 @@ class Painting:
     def _discard_parts_with(self, job: Job) -> None:
         """It was cancelled: where it was a part, those that are done already are of no use."""
         for entry in self.history.entries() if job.request.part is not None else ():
-            if entry.note is not None and entry.note.layer == job.note.layer:
+            if entry.press == job.note.layer:
                 self.discard(entry.job)
 
     def _end(self, name: str) -> None:

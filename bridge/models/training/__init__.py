@@ -5,8 +5,8 @@ Reading order: ``colours`` and ``canvas`` (what a stroke is), ``things`` (what c
 would ask for them), ``painter`` (one seed gives one painting), ``dataset`` (paintings as latents on
 disk) and ``paintings`` (fresh ones), ``tokens`` and ``networks`` (the model).
 
-Trainings: ``denoiser`` (``soup`` takes the mean of two); on ``loop``: ``decoder`` (the VAE's and the preview's), ``depth`` (the depth
-estimator); on top of the finished model, with ``finetune``: ``controlnet``, ``few_steps``, ``style``
+Trainings: ``denoiser`` (``soup`` takes the mean of two); on ``loop``: ``decoder`` (the VAE's and the
+preview's), ``depth`` (the depth estimator, by ``optimiser``'s Muon); on top of the finished model, with ``finetune``: ``controlnet``, ``few_steps``, ``style``
 (a LoRA), ``word`` (a textual inversion). Then ``export``.
 
 Measuring: ``judge``, ``outlines`` and ``recogniser`` (trained on ``examples``, how often it errs:

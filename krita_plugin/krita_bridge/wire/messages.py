@@ -177,8 +177,9 @@ class ResultFacts:
 
     `prompt` and `negative_prompt` are as they were typed, `full_prompt` and `full_negative_prompt` as they were
     read: within the preset's template, alternatives chosen, comments gone. `weights` are the files beside the
-    model. `template` is the one that stood round the prompt; empty where it is not known. `image_sha256` and `mask_sha256` are those of the tensors that were painted from, in the order of
-    bytes R G B A, empty when there was none. `software`: the libraries and the device.
+    model. `template` is the one that stood round the prompt; empty where it is not known. `image_sha256` and
+    `mask_sha256` are those of the tensors that were painted from, in the order of bytes R G B A, empty when there was
+    none. `software`: the libraries and the device.
 
     `steps_run` is how many of `steps` were run at this strength; `width` and `height` are the size
     at which the model painted, px; `seconds` is the worker's time for the job. `vae`: the name of the VAE that was asked for,
