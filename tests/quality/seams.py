@@ -54,7 +54,8 @@ SELECTED = DISTANCE <= RADIUS
 INNER = SELECTED & (DISTANCE > RADIUS - RING)
 OUTER = ~SELECTED & (DISTANCE <= RADIUS + RING)
 MASK = (SELECTED * 255).astype(np.uint8)
-ARC = (np.arctan2(_y - SIDE / 2 + 0.5, _x - SIDE / 2 + 0.5) / math.tau * ARCS).astype(int) % ARCS
+_turn = np.arctan2(_y - SIDE / 2 + 0.5, _x - SIDE / 2 + 0.5) / math.tau
+ARC = np.floor(_turn * ARCS).astype(int) % ARCS
 ROUND = np.ones_like(SELECTED)
 
 Correction = Callable[["Painted"], torch.Tensor]
