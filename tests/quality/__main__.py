@@ -114,7 +114,7 @@ def seams(found: Measured) -> Iterable[Sequence[str]]:
             f"{obey} of {len(shares)}",
             f"{sum(shares) / len(shares):.0%}".replace("%", " %"),
         )
-    yield "wanted", "at most 1", "at most 2", "at most 2", "at most 2", "", "", ""
+    yield "wanted", "at most 1", "at most 2", "at most 2", "", "", "", ""
 
 
 def middle(values: Sequence[float]) -> str:
