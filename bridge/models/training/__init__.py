@@ -10,7 +10,7 @@ preview's), ``depth`` (the depth estimator, by ``optimiser``'s Muon); on top of 
 (a LoRA), ``word`` (a textual inversion). Then ``export``.
 
 Measuring: ``judge``, ``outlines`` and ``recogniser`` (trained on ``examples``, how often it errs:
-``calibration``) look at pixels; ``obey``, ``number_and_time``, ``edits``,
+``calibration``) look at pixels; ``obey``, ``number_and_time``, ``edits``, ``redrawing``,
 ``fidelity`` and ``variants`` ask; ``results`` says how sure the answer is; ``evaluate`` and ``card``
 write it down.
 

@@ -17,6 +17,7 @@ from bridge.models.training import (
     number_and_time,
     obey,
     recogniser,
+    redrawing,
     variants,
 )
 from bridge.models.training.calibration import calibration
@@ -87,6 +88,7 @@ def evaluate(folder: Path, count: int) -> Results:
         *number_and_time.times(pipe, count, native),
         *edits.inpainting(pipe, count, native),
         *edits.strengths(pipe, min(count, 16), native),
+        *redrawing.redrawing(pipe, count, native),
         *obey.shapes(pipe, few, large),
         *edits.inpainting(pipe, few, large),
         *edits.sizes(folder, count),

@@ -1,0 +1,66 @@
+"""Where in the schedule a thing is lost: held-out paintings drowned in some noise and denoised again.
+
+From little noise only details have to be found again, from much also the outline. It tells whether a thing that
+does not come out was never begun or was spoiled on the way.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from tqdm import tqdm
+
+from bridge.models.training import recogniser
+from bridge.models.training.dataset import HELD_OUT
+from bridge.models.training.networks import Net
+from bridge.models.training.obey import BACKDROPS, BATCH, THINGS
+from bridge.models.training.painter import Painting, paint
+from bridge.models.training.results import Rate, rate
+from bridge.models.training.sampler import Sampling, generate
+from bridge.models.training.scenes import specimens
+
+STRENGTHS = (0.25, 0.5, 0.75)
+_FIRST = HELD_OUT + 70_000
+
+
+@cache
+def paintings(count: int) -> tuple[tuple[Painting, str, str], ...]:
+    """Held-out paintings of one coloured thing of ``THINGS`` before one of ``BACKDROPS``, each thing equally
+    often; with its noun and the words for all that can be seen."""
+    found: list[tuple[Painting, str, str]] = []
+    seed = _FIRST
+    while len(found) < count:
+        wanted, seed = THINGS[len(found) % len(THINGS)], seed + 1
+        painting = paint(seed, 128, 128, kinds=((specimens, 1.0),))
+        scene = painting.scene
+        thing, backdrop = scene.things[0], scene.setting[0]
+        if len(scene.things) > 1 or scene.medium or thing.noun != wanted or not thing.colour:
+            continue
+        if backdrop.colour in BACKDROPS and thing.colour != backdrop.colour:
+            found.append((painting, thing.noun, f"{thing.phrase()} on {backdrop.phrase()}"))
+    return tuple(found)
+
+
+def redrawing(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+    """Image to image with the painting's own words: is it still named what it was?"""
+    asked = paintings(count)
+    rates = []
+    for strength in STRENGTHS:
+        kept = []
+        for i in tqdm(range(0, count, BATCH), leave=False):
+            some = asked[i : i + BATCH]
+            images = generate(
+                pipe,
+                [prompt for _, _, prompt in some],
+                [HELD_OUT + i + k for k in range(len(some))],
+                how,
+                np.stack([painting.image for painting, _, _ in some]),
+                strength=strength,
+            )
+            kept += [
+                recogniser.shipped().thing_of(image) == noun
+                for image, (_, noun, _) in zip(images, some, strict=True)
+            ]
+        rates.append(rate(f"thing painted over at strength {strength}: still the same", kept))
+    return rates

@@ -1,0 +1,54 @@
+"""What is painted over is a thing that the judge knows, and is judged by what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bridge.models.training import recogniser, redrawing
+from bridge.models.training.obey import THINGS
+from bridge.models.training.sampler import Sampling
+
+Pictures = NDArray[np.uint8]
+
+
+def _rates(
+    monkeypatch: pytest.MonkeyPatch, becomes: Callable[[Pictures, float], Pictures]
+) -> list[int]:
+    def generate(
+        pipe: object,
+        prompts: list[str],
+        seeds: list[int],
+        how: Sampling,
+        start: Pictures,
+        strength: float,
+    ) -> Pictures:
+        assert len(prompts) == len(seeds) == len(start)
+        return becomes(start, strength)
+
+    monkeypatch.setattr(redrawing, "generate", generate)
+    return [rate.hits for rate in redrawing.redrawing(None, 18, Sampling())]
+
+
+def test_each_thing_is_painted_over_and_named() -> None:
+    found = redrawing.paintings(18)
+    assert [noun for _, noun, _ in found] == [*THINGS, *THINGS]
+    for painting, noun, prompt in found:
+        assert painting.mask.any()
+        assert f" {noun} on a" in prompt
+    told = [recogniser.shipped().thing_of(painting.image) == noun for painting, noun, _ in found]
+    assert sum(told) >= 16
+
+
+def test_only_what_became_of_the_thing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert min(_rates(monkeypatch, lambda start, _: start)) >= 16
+    gone = _rates(monkeypatch, lambda start, _: np.full_like(start, 128))
+    assert gone == [0] * len(redrawing.STRENGTHS)
+
+
+def test_each_strength_has_its_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = _rates(monkeypatch, lambda start, strength: start if strength < 0.6 else start * 0)
+    assert kept[-1] == 0 < kept[0] == kept[1]
