@@ -88,7 +88,7 @@ def evaluate(folder: Path, count: int) -> Results:
         *number_and_time.times(pipe, count, native),
         *edits.inpainting(pipe, count, native),
         *edits.strengths(pipe, min(count, 16), native),
-        *redrawing.redrawing(pipe, count, native),
+        *redrawing.redrawing(pipe, redrawing.paintings(count), native),
         *obey.shapes(pipe, few, large),
         *edits.inpainting(pipe, few, large),
         *edits.sizes(folder, count),

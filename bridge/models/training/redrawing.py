@@ -6,7 +6,7 @@ does not come out was never begun or was spoiled on the way.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -24,11 +24,14 @@ STRENGTHS = (0.25, 0.5, 0.75)
 _FIRST = HELD_OUT + 70_000
 
 
-@cache
-def paintings(count: int) -> tuple[tuple[Painting, str, str], ...]:
+Asked = tuple[Painting, str, str]
+"""A painting of one thing, the thing's noun, and the words for all that can be seen."""
+
+
+def paintings(count: int) -> list[Asked]:
     """Held-out paintings of one coloured thing of ``THINGS`` before one of ``BACKDROPS``, each thing equally
-    often; with its noun and the words for all that can be seen."""
-    found: list[tuple[Painting, str, str]] = []
+    often."""
+    found: list[Asked] = []
     seed = _FIRST
     while len(found) < count:
         wanted, seed = THINGS[len(found) % len(THINGS)], seed + 1
@@ -39,16 +42,15 @@ def paintings(count: int) -> tuple[tuple[Painting, str, str], ...]:
             continue
         if backdrop.colour in BACKDROPS and thing.colour != backdrop.colour:
             found.append((painting, thing.noun, f"{thing.phrase()} on {backdrop.phrase()}"))
-    return tuple(found)
+    return found
 
 
-def redrawing(pipe: Net, count: int, how: Sampling) -> list[Rate]:
+def redrawing(pipe: Net, asked: Sequence[Asked], how: Sampling) -> list[Rate]:
     """Image to image with the painting's own words: is it still named what it was?"""
-    asked = paintings(count)
     rates = []
     for strength in STRENGTHS:
         kept = []
-        for i in tqdm(range(0, count, BATCH), leave=False):
+        for i in tqdm(range(0, len(asked), BATCH), leave=False):
             some = asked[i : i + BATCH]
             images = generate(
                 pipe,

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bridge.models.training import evaluate as evaluation
+from bridge.models.training import redrawing
 from bridge.models.training.card import write_card
 from bridge.models.training.export import EMBEDDED
 from bridge.models.training.sampler import Sampling
@@ -28,6 +29,8 @@ def test_what_is_measured_is_what_the_card_says(
     assert len(written["rates"]) == len(results.rates) > 10
     names = [row.name for row in (*results.rates, *results.figures)]
     assert len(set(names)) == len(names)
+    painted_over = [name for name in names if name.startswith("thing painted over")]
+    assert len(painted_over) == len(redrawing.STRENGTHS)
     with Image.open(folder / "samples.png") as sheet:
         assert sheet.size == (len(evaluation.SAMPLES) * 130 - 2, 582)
 

@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 
 from bridge.models.training import recogniser, redrawing
 from bridge.models.training.obey import THINGS
+from bridge.models.training.redrawing import Asked
 from bridge.models.training.sampler import Sampling
 
 Pictures = NDArray[np.uint8]
 
 
+@pytest.fixture(scope="module")
+def found() -> list[Asked]:
+    return redrawing.paintings(18)
+
+
 def _rates(
-    monkeypatch: pytest.MonkeyPatch, becomes: Callable[[Pictures, float], Pictures]
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[Asked],
+    becomes: Callable[[Pictures, float], Pictures],
 ) -> list[int]:
     def generate(
         pipe: object,
@@ -30,11 +38,10 @@ def _rates(
         return becomes(start, strength)
 
     monkeypatch.setattr(redrawing, "generate", generate)
-    return [rate.hits for rate in redrawing.redrawing(None, 18, Sampling())]
+    return [rate.hits for rate in redrawing.redrawing(None, found, Sampling())]
 
 
-def test_each_thing_is_painted_over_and_named() -> None:
-    found = redrawing.paintings(18)
+def test_each_thing_is_painted_over_and_named(found: list[Asked]) -> None:
     assert [noun for _, noun, _ in found] == [*THINGS, *THINGS]
     for painting, noun, prompt in found:
         assert painting.mask.any()
@@ -43,12 +50,18 @@ def test_each_thing_is_painted_over_and_named() -> None:
     assert sum(told) >= 16
 
 
-def test_only_what_became_of_the_thing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert min(_rates(monkeypatch, lambda start, _: start)) >= 16
-    gone = _rates(monkeypatch, lambda start, _: np.full_like(start, 128))
+def test_only_what_became_of_the_thing_counts(
+    monkeypatch: pytest.MonkeyPatch, found: list[Asked]
+) -> None:
+    assert min(_rates(monkeypatch, found, lambda start, _: start)) >= 16
+    gone = _rates(monkeypatch, found, lambda start, _: np.full_like(start, 128))
     assert gone == [0] * len(redrawing.STRENGTHS)
 
 
-def test_each_strength_has_its_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = _rates(monkeypatch, lambda start, strength: start if strength < 0.6 else start * 0)
+def test_each_strength_has_its_own_rate(
+    monkeypatch: pytest.MonkeyPatch, found: list[Asked]
+) -> None:
+    kept = _rates(
+        monkeypatch, found, lambda start, strength: start if strength < 0.6 else start * 0
+    )
     assert kept[-1] == 0 < kept[0] == kept[1]
