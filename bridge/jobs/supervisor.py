@@ -145,6 +145,9 @@ class Supervisor:
             log.error("the worker cannot be started: %s", error)
             return -1
         log.info("the worker runs as process %s", process.pid)
+        if self._stopping:  # `stop` came while it was being started and found nothing to end
+            process.kill()
+            return await process.wait()
         self._process = process
         assert process.stdout is not None and process.stderr is not None
         stderr = asyncio.create_task(_log_lines(process.stderr))

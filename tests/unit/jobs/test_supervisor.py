@@ -146,6 +146,20 @@ async def test_a_worker_that_ignores_the_end_of_its_input_is_killed(
         os.kill(pid, 0)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_stopped_while_the_worker_is_being_started_it_ends_nevertheless(turns: int) -> None:
+    """So soon there is no process to end yet, and the one that comes beats on: it once lived for ever."""
+    supervisor = Supervisor(
+        [sys.executable, "-c", SPEAKS + "say('here'); time.sleep(600)"], Listener()
+    )
+    task = asyncio.create_task(supervisor.run())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await supervisor.stop()
+    await asyncio.wait_for(task, PATIENCE)
+    assert supervisor.pid is None
+
+
 async def test_a_worker_that_falls_silent_is_ended_and_started_again() -> None:
     listener = Listener()
     program = SPEAKS + "import signal; say('here'); os.kill(os.getpid(), signal.SIGSTOP)"
