@@ -31,7 +31,7 @@ from bridge.models.training.word import train_word
 BUILT_UPON: dict[str, tuple[Callable[[TuneRun], None], int]] = {
     "preview": (train_preview, 30_000),
     "controlnet": (train_controlnet, 40_000),
-    "few-steps": (train_few_steps, 20_000),
+    "few-steps": (train_few_steps, 48_000),
     "style": (train_style, 8_000),
     "word": (train_word, 2_000),
 }

@@ -102,7 +102,7 @@ def evaluate(folder: Path, count: int) -> Results:
     if (folder / "preview_decoder").is_dir():
         figures += fidelity.preview(pipe.vae, folder, 32)
     if (folder / "depth_estimator").is_dir():
-        figures += fidelity.depth_estimator(folder, 64)
+        figures += fidelity.depth_estimator(folder, 200)
     if (folder / "controlnet_depth").is_dir():
         figures += variants.depth_control(pipe, folder, min(count, 16), native)
     if (folder / "loras" / "few_steps.safetensors").exists():

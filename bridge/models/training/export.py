@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bridge.models.training import (
     word,
 )
 from bridge.models.training.checkpoint import Counts, restore_average
-from bridge.models.training.finetune import add_lora, write_lora
+from bridge.models.training.finetune import ATTENTION, add_lora, write_lora
 from bridge.models.training.networks import (
     TEXT_WIDTH,
     build_scheduler,
@@ -92,10 +92,12 @@ def _controlnet(state: Path, folder: Path) -> Counts:
     return counts
 
 
-def _lora(rank: int, name: str) -> Callable[[Path, Path], Counts]:
+def _lora(
+    rank: int, name: str, layers: Sequence[str] = ATTENTION
+) -> Callable[[Path, Path], Counts]:
     def write(state: Path, folder: Path) -> Counts:
         unet = build_unet().requires_grad_(False)
-        counts = restore_average({"lora": add_lora(unet, rank)}, state)
+        counts = restore_average({"lora": add_lora(unet, rank, layers)}, state)
         write_lora(unet, folder / "loras" / f"{name}.safetensors")
         return counts
 
@@ -115,7 +117,7 @@ PARTS: dict[str, tuple[Callable[[Path], Path], Callable[[Path, Path], Counts]]] 
     "preview": (decoder.preview_state_path, _preview),
     "depth": (depth.state_path, _depth),
     "controlnet": (controlnet.state_path, _controlnet),
-    "few_steps": (few_steps.state_path, _lora(few_steps.RANK, "few_steps")),
+    "few_steps": (few_steps.state_path, _lora(few_steps.RANK, "few_steps", few_steps.LAYERS)),
     "woodcut": (style.state_path, _lora(style.RANK, "woodcut")),
     "word": (word.state_path, _word),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from bridge.models.training.sampler import load
 
 BATCH = 8
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
-"""The layers of the UNet that a LoRA adapts (Hu et al. 2021)."""
+"""The layers of the UNet that a LoRA adapts unless told (Hu et al. 2021)."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def reduced() -> Iterator[None]:
         yield
 
 
-def add_lora(unet: Net, rank: int) -> nn.ParameterList:
-    """Puts a LoRA without effect yet (its upper halves are 0) into the UNet; returns what to train."""
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(ATTENTION)))
+def add_lora(unet: Net, rank: int, layers: Sequence[str] = ATTENTION) -> nn.ParameterList:
+    """Puts a LoRA without effect yet (its upper halves are 0) into these layers of the UNet; returns what to train."""
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers)))
     return nn.ParameterList(p for p in unet.parameters() if p.requires_grad)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import ControlNetModel, LCMScheduler, StableDiffusionControlNetInpaintPipeline
+from diffusers import ControlNetModel, StableDiffusionControlNetInpaintPipeline
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -21,6 +21,7 @@ from bridge.models.training.results import Figure, Rate, figure
 from bridge.models.training.sampler import Sampling, generate, load
 
 FEW = Sampling(steps=4, guidance=1.0)
+FEW_STEPS = "few_steps.safetensors"
 
 
 def depth_control(pipe: Net, folder: Path, count: int, how: Sampling) -> list[Figure]:
@@ -71,11 +72,9 @@ def depth_control(pipe: Net, folder: Path, count: int, how: Sampling) -> list[Fi
 
 
 def few_steps(folder: Path, count: int) -> list[Rate]:
-    """The rates of shapes and things again, in four steps with the LoRA."""
+    """The rates of shapes and things again, in four steps with the LoRA and without guidance."""
     pipe = load(folder)
-    pipe.load_lora_weights(str(folder / "loras"), weight_name="few_steps.safetensors")
-    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
-    torch.manual_seed(HELD_OUT)  # the scheduler draws noise at every step
+    pipe.load_lora_weights(str(folder / "loras"), weight_name=FEW_STEPS)
     rates = [*obey.shapes(pipe, count, FEW), *obey.things(pipe, count, FEW)]
     return [replace(rate, name=f"4 steps: {rate.name}") for rate in rates]
 
