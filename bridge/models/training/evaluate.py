@@ -105,7 +105,7 @@ def evaluate(folder: Path, count: int) -> Results:
         figures += fidelity.depth_estimator(folder, 200)
     if (folder / "controlnet_depth").is_dir():
         figures += variants.depth_control(pipe, folder, min(count, 16), native)
-    if (folder / "loras" / "few_steps.safetensors").exists():
+    if (folder / "loras" / variants.FEW_STEPS).exists():
         rates += variants.few_steps(folder, count)
     if (folder / "loras" / "woodcut.safetensors").exists():
         figures += variants.woodcut_tones(folder, min(count, 16))

@@ -116,8 +116,7 @@ def train_few_steps(run: TuneRun) -> None:
             times = torch.randint(quarter // 4, last, (BATCH,))
         elif chance < _ANYWHERE + _LATER:
             times = torch.randint(1, STEPS, (BATCH,)) * quarter - 1
-        picture, noise = path.shares(times)
-        noisy = picture * latents + noise * torch.randn_like(latents)
+        noisy = base.scheduler.add_noise(latents, torch.randn_like(latents), times)
         return _State(noisy, times, base.context(texts), holes, inputs)
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ from bridge.models.training.sampler import Sampling, generate, load
 
 FEW = Sampling(steps=4, guidance=1.0)
 FEW_STEPS = "few_steps.safetensors"
+"""The LoRA's file in the folder ``loras``."""
 
 
 def depth_control(pipe: Net, folder: Path, count: int, how: Sampling) -> list[Figure]:

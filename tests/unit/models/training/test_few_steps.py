@@ -11,6 +11,7 @@ from bridge.models.training.few_steps import STEPS, Ddim
 from bridge.models.training.networks import build_scheduler
 from bridge.models.training.sampler import Sampling, generate, load
 from bridge.models.training.variants import FEW, FEW_STEPS
+from bridge.presets import DEFAULT_PRESET, load_presets
 
 SIGNALS = build_scheduler().alphas_cumprod
 
@@ -35,6 +36,13 @@ def test_the_velocity_that_is_learned_leads_to_where_the_teacher_came() -> None:
     velocity = path.velocity(noisy, target, here, there)
     came = path.step(noisy, velocity, here, there)
     torch.testing.assert_close(came, target, rtol=1e-3, atol=1e-3)
+
+
+def test_live_painting_samples_as_the_lora_was_made_for() -> None:
+    live = load_presets()[DEFAULT_PRESET].live
+    assert (live.steps, live.guidance, live.scheduler) == (FEW.steps, FEW.guidance, "ddim")
+    assert f"<lora:{FEW_STEPS.removesuffix('.safetensors')}>" in live.template
+    assert FEW.steps == STEPS
 
 
 def test_four_steps_come_nearer_to_twenty_with_the_lora_than_with_guidance_alone() -> None:
