@@ -9,11 +9,11 @@ import numpy as np
 from bridge.models.training import judge, outlines
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.examples import NOTHINGS, Examples, Look
-from bridge.models.training.obey import Image
 from bridge.models.training.outlines import NAMES
 from bridge.models.training.painter import paint
 from bridge.models.training.recogniser import Recogniser
 from bridge.models.training.results import Rate, rate
+from bridge.models.training.sampler import Image
 from bridge.models.training.scenes import specimens
 
 _FIRST = HELD_OUT + 500_000

@@ -16,11 +16,11 @@ from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
 from bridge.models.training.number_and_time import how_many
-from bridge.models.training.obey import BATCH, THINGS, colour_on_backdrop, named
+from bridge.models.training.obey import THINGS, colour_on_backdrop, named
 from bridge.models.training.painter import Painting as Painted
 from bridge.models.training.painter import paint
 from bridge.models.training.results import Figure, Rate, figure, rate
-from bridge.models.training.sampler import Sampling, generate
+from bridge.models.training.sampler import Sampling, generate, generated
 from bridge.presets import DEFAULT_PRESET, ModelFolder, load_presets
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
@@ -53,22 +53,15 @@ def inpainting(pipe: Net, count: int, how: Sampling) -> list[Rate]:
     inside = (slice(how.height // 4, -how.height // 4), slice(how.width // 4, -how.width // 4))
     mask[inside] = True
     asked = _asked(count, mask)
+    prompts = [named(colour, thing) for _, colour, thing in asked]
+    starts = [painting.image for painting, _, _ in asked]
+    images = list(generated(pipe, prompts, how, starts, mask))
+    names = recogniser.shipped().names([image[inside] for image in images])
     coloured: list[bool] = []
     told: list[bool] = []
-    for i in tqdm(range(0, count, BATCH), leave=False):
-        some = asked[i : i + BATCH]
-        images = generate(
-            pipe,
-            [named(colour, thing) for _, colour, thing in some],
-            [HELD_OUT + i + k for k in range(len(some))],
-            how,
-            np.stack([painting.image for painting, _, _ in some]),
-            np.stack([mask] * len(some)),
-        )
-        names = recogniser.shipped().names([image[inside] for image in images])
-        for image, name, (_, colour, thing) in zip(images, names, some, strict=True):
-            coloured.append(judge.share(image, colour, mask) >= 0.1)
-            told.append(coloured[-1] and name == thing)
+    for image, name, (_, colour, thing) in zip(images, names, asked, strict=True):
+        coloured.append(judge.share(image, colour, mask) >= 0.1)
+        told.append(coloured[-1] and name == thing)
     at = f"in the selection, {how.width} px"
     return [
         rate(f"inpainting: colour of the asked thing {at}", coloured),

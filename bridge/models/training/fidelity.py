@@ -17,10 +17,9 @@ from transformers import DPTForDepthEstimation, DPTImageProcessorPil
 from bridge.engine.resample import resize
 from bridge.models.training.dataset import HELD_OUT, to_tensor
 from bridge.models.training.networks import Net
-from bridge.models.training.obey import Image
 from bridge.models.training.painter import Painting, paint
 from bridge.models.training.results import Figure, figure, psnr
-from bridge.models.training.sampler import to_images
+from bridge.models.training.sampler import Image, to_images
 from krita_plugin.krita_bridge.wire.geometry import Extent
 
 LEVELS = 32

@@ -10,9 +10,9 @@ from bridge.models.training import judge
 from bridge.models.training.captions import NUMBERS
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
-from bridge.models.training.obey import Image, colour_on_backdrop, generated, named
+from bridge.models.training.obey import colour_on_backdrop, named
 from bridge.models.training.results import Rate, rate
-from bridge.models.training.sampler import Sampling
+from bridge.models.training.sampler import Image, Sampling, generated
 from bridge.models.training.scenes import SKIES
 
 COUNTED = ("circles", "squares", "triangles", "stars", "apples", "flowers", "houses", "bottles")

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from bridge.models.training import judge, outlines, recogniser
 from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
 from bridge.models.training.results import Rate, rate
-from bridge.models.training.sampler import Sampling, generate
+from bridge.models.training.sampler import Image, Sampling, generated
 
-BATCH = 8
 SHAPES = ("circle", "square", "triangle", "star")
 THINGS = ("boat", "house", "tree", "flower", "apple", "bowl", "bottle", "vase", "star")
 BACKDROPS = ("grey", "black", "pink", "purple")
 """Colours that no stem, trunk, leaf or sail has: they would vanish before it."""
 
-Image = NDArray[np.uint8]
-"""H x W x 3 uint8, sRGB."""
-
 
 def named(colour: str, noun: str) -> str:
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {noun}"
-
-
-def generated(pipe: Net, prompts: list[str], how: Sampling) -> Iterator[Image]:
-    for i in tqdm(range(0, len(prompts), BATCH), leave=False):
-        some = prompts[i : i + BATCH]
-        yield from generate(pipe, some, [HELD_OUT + i + k for k in range(len(some))], how)
 
 
 def colour_on_backdrop(rng: np.random.Generator) -> tuple[str, str]:

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from tqdm import tqdm
-
 from bridge.models.training import recogniser
 from bridge.models.training.dataset import HELD_OUT
 from bridge.models.training.networks import Net
-from bridge.models.training.obey import BACKDROPS, BATCH, THINGS
+from bridge.models.training.obey import BACKDROPS, THINGS
 from bridge.models.training.painter import Painting, paint
 from bridge.models.training.results import Rate, rate
-from bridge.models.training.sampler import Sampling, generate
+from bridge.models.training.sampler import Sampling, generated
 from bridge.models.training.scenes import specimens
 
 STRENGTHS = (0.25, 0.5, 0.75)
@@ -47,22 +44,14 @@ def paintings(count: int) -> list[Asked]:
 
 def redrawing(pipe: Net, asked: Sequence[Asked], how: Sampling) -> list[Rate]:
     """Image to image with the painting's own words: is it still named what it was?"""
+    starts = [painting.image for painting, _, _ in asked]
+    prompts = [prompt for _, _, prompt in asked]
     rates = []
     for strength in STRENGTHS:
-        kept = []
-        for i in tqdm(range(0, len(asked), BATCH), leave=False):
-            some = asked[i : i + BATCH]
-            images = generate(
-                pipe,
-                [prompt for _, _, prompt in some],
-                [HELD_OUT + i + k for k in range(len(some))],
-                how,
-                np.stack([painting.image for painting, _, _ in some]),
-                strength=strength,
-            )
-            kept += [
-                recogniser.shipped().thing_of(image) == noun
-                for image, (_, noun, _) in zip(images, some, strict=True)
-            ]
+        images = generated(pipe, prompts, how, starts, strength=strength)
+        kept = [
+            recogniser.shipped().thing_of(image) == noun
+            for image, (_, noun, _) in zip(images, asked, strict=True)
+        ]
         rates.append(rate(f"thing painted over at strength {strength}: still the same", kept))
     return rates

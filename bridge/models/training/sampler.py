@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
-from bridge.models.training.dataset import to_tensor
+from bridge.models.training.dataset import HELD_OUT, to_tensor
 from bridge.models.training.denoiser import tokenize
 from bridge.models.training.holes import grey_latent, inputs_of
 from bridge.models.training.networks import Net
+
+Image = NDArray[np.uint8]
+"""H x W x 3 uint8, sRGB."""
+
+_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,23 @@ def generate(
         velocity = free + how.guidance * (led - free)
         latents = pipe.scheduler.step(velocity, time, latents).prev_sample
     return to_images(pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample)
+
+
+def generated(
+    pipe: Net,
+    prompts: Sequence[str],
+    how: Sampling,
+    starts: Sequence[Image] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    strength: float = 1.0,
+) -> Iterator[Image]:
+    """A picture for each prompt, of held-out seeds, as ``generate`` makes them; one ``mask`` for all."""
+    for i in tqdm(range(0, len(prompts), _BATCH), leave=False):
+        some = list(prompts[i : i + _BATCH])
+        seeds = [HELD_OUT + i + k for k in range(len(some))]
+        start = None if starts is None else np.stack(starts[i : i + _BATCH])
+        masks = None if mask is None else np.stack([mask] * len(some))
+        yield from generate(pipe, some, seeds, how, start, masks, strength)
 
 
 def to_images(tensor: Tensor) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.models.training import obey, outlines, things
+from bridge.models.training import obey, outlines, sampler, things
 from bridge.models.training.canvas import Canvas
 from bridge.models.training.colours import NAMED
 from bridge.models.training.dataset import HELD_OUT
@@ -57,7 +57,9 @@ class Painter:
 def test_pairs_passes_the_right_picture_and_fails_the_one_with_colours_swapped(
     monkeypatch: pytest.MonkeyPatch, swapped: bool
 ) -> None:
-    def paint_prompt(pipe: object, prompts: list[str], seeds: list[int], how: Sampling) -> Image:
+    def paint_prompt(
+        pipe: object, prompts: list[str], seeds: list[int], how: Sampling, *start: object
+    ) -> Image:
         images = []
         for prompt in prompts:
             one, other = prompt.split(" and ")
@@ -69,7 +71,7 @@ def test_pairs_passes_the_right_picture_and_fails_the_one_with_colours_swapped(
             images.append(drawn(backdrop.split()[1], *placed))
         return np.stack(images)
 
-    monkeypatch.setattr(obey, "generate", paint_prompt)
+    monkeypatch.setattr(sampler, "generate", paint_prompt)
     both, bound, sides = obey.pairs(Painter(), 16, Sampling())
     assert both.hits >= 14
     assert (bound.hits == 0) if swapped else (bound.hits >= 14)
@@ -78,10 +80,12 @@ def test_pairs_passes_the_right_picture_and_fails_the_one_with_colours_swapped(
 
 
 def test_sides_are_judged_by_where_the_thing_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    def always_left(pipe: object, prompts: list[str], seeds: list[int], how: Sampling) -> Image:
+    def always_left(
+        pipe: object, prompts: list[str], seeds: list[int], how: Sampling, *start: object
+    ) -> Image:
         assert min(seeds) >= HELD_OUT
         return np.stack([drawn(p.rsplit(" ", 2)[1], ("teal", "house", 0.3)) for p in prompts])
 
-    monkeypatch.setattr(obey, "generate", always_left)
+    monkeypatch.setattr(sampler, "generate", always_left)
     (rate,) = obey.sides(Painter(), 8, Sampling())
     assert (rate.hits, rate.of) == (4, 8)

@@ -26,18 +26,18 @@ def _rates(
     found: list[Asked],
     becomes: Callable[[Pictures, float], Pictures],
 ) -> list[int]:
-    def generate(
+    def generated(
         pipe: object,
         prompts: list[str],
-        seeds: list[int],
         how: Sampling,
-        start: Pictures,
+        starts: list[Pictures],
+        *,
         strength: float,
-    ) -> Pictures:
-        assert len(prompts) == len(seeds) == len(start)
-        return becomes(start, strength)
+    ) -> list[Pictures]:
+        assert len(prompts) == len(starts)
+        return [becomes(start, strength) for start in starts]
 
-    monkeypatch.setattr(redrawing, "generate", generate)
+    monkeypatch.setattr(redrawing, "generated", generated)
     return [rate.hits for rate in redrawing.redrawing(None, found, Sampling())]
 
 
