@@ -20,5 +20,5 @@ checkpoint. ``python -m bridge.models.training --help`` lists the steps.
 
 from __future__ import annotations
 
-DATA_VERSION = 8
+DATA_VERSION = 9
 """Raised whenever the painter, the captions or the latents change what a seed gives."""

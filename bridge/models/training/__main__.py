@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crops", type=int, default=100_000, help="decoder: crops to see")
     parser.add_argument("--paintings", type=int, default=30_000, help="depth: paintings to see")
     parser.add_argument("--images", type=int, default=150_000, help="denoiser: images to see")
-    parser.add_argument("--shards", type=int, default=96, help="denoiser: shards on disk")
+    parser.add_argument("--shards", type=int, default=120, help="denoiser: shards on disk")
     parser.add_argument("--ranks", type=int, default=2, help="denoiser: processes")
     parser.add_argument(
         "--start",

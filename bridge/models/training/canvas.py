@@ -76,6 +76,10 @@ class Canvas:
         """H x W uint8, 0 farthest, 255 nearest."""
         return np.asarray(self._depth)[::SUPERSAMPLING, ::SUPERSAMPLING]
 
+    def forget_things(self) -> None:
+        """What was drawn so far stays, and belongs to the background."""
+        self._thing.paste(0, (0, 0, *self._thing.size))
+
     def mask_of(self, thing: int) -> NDArray[np.uint8]:
         """H x W uint8: 255 where the thing is visible, grey on its edge, 0 elsewhere."""
         visible = (np.asarray(self._thing) == thing).astype(np.uint8) * 255

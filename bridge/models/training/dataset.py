@@ -16,7 +16,7 @@ from torch.nn.functional import max_pool2d
 from bridge.models.training import DATA_VERSION
 from bridge.models.training.networks import LATENT_FACTOR, Net
 from bridge.models.training.painter import Painting, paint
-from bridge.models.training.scenes import KINDS, OUTLINES, THINGS
+from bridge.models.training.scenes import KINDS, OUTLINES, OVERPAINTED, THINGS, Kinds
 
 CAPTIONS = 4
 SIZES: tuple[tuple[int, int], ...] = (
@@ -32,7 +32,7 @@ circle was four blocks wide, and after 80,000 pictures it was still any shape. T
 one house one house.
 """
 
-LESSONS = (KINDS, OUTLINES, KINDS, THINGS)
+LESSONS = (KINDS, OUTLINES, KINDS, THINGS, OVERPAINTED)
 """What a dozen of shards shows, in turn."""
 
 PIXELS_PER_SHARD = 1024 * 128 * 128
@@ -55,16 +55,20 @@ def to_tensor(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
+def lesson_of(number: int) -> Kinds:
+    return LESSONS[number // len(SIZES) % len(LESSONS)]
+
+
 def paintings_of(number: int) -> list[Painting]:
     """The shard's paintings.
 
-    Every second dozen of shards is about outlines alone, of shapes or of things: in a mixture of
+    Two of five dozens of shards are about outlines alone, of shapes or of things: in a mixture of
     everything, 50,000 shapes among 245,000 pictures had left a star as round as a circle.
     """
     width, height = SIZES[number % len(SIZES)]
     count = PIXELS_PER_SHARD // (width * height)
-    lesson = LESSONS[number // len(SIZES) % len(LESSONS)]
-    return [paint(number * 100_000 + i, width, height, CAPTIONS, lesson) for i in range(count)]
+    kinds = lesson_of(number)
+    return [paint(number * 100_000 + i, width, height, CAPTIONS, kinds) for i in range(count)]
 
 
 def load_shard(folder: Path, number: int, vae: Net) -> Shard:

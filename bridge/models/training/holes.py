@@ -26,22 +26,31 @@ AROUND_THINGS = 0.5
 anywhere, what the caption names is often not to be painted at all."""
 
 
-def draw_holes(rng: np.random.Generator, latents: Tensor, things: Tensor | None = None) -> Tensor:
+def draw_holes(
+    rng: np.random.Generator,
+    latents: Tensor,
+    things: Tensor | None = None,
+    only_around: bool = False,
+) -> Tensor:
     """A mask for each of the latents, N x 1 x h x w float32, 1 where something is to be painted.
 
-    ``things``, of the same shape, is 1 where the main thing is.
+    ``things``, of the same shape, is 1 where the main thing is; ``only_around``: all masks lie around it.
     """
+    whole, around = (0.0, 1.0) if only_around else (WHOLE, AROUND_THINGS)
     count, _, height, width = latents.shape
     shown = np.zeros((count, height, width)) if things is None else things[:, 0].numpy()
     drawn = [
-        np.ones((height, width)) if rng.random() < WHOLE else _hole(rng, thing) for thing in shown
+        np.ones((height, width)) if rng.random() < whole else _hole(rng, thing, around)
+        for thing in shown
     ]
     return torch.from_numpy(np.stack(drawn)).float()[:, None]
 
 
-def _hole(rng: np.random.Generator, thing: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For a thing h x w, which may be nowhere. Never empty."""
-    if thing.any() and rng.random() < AROUND_THINGS:
+def _hole(
+    rng: np.random.Generator, thing: NDArray[np.float64], around: float
+) -> NDArray[np.float64]:
+    """With a chance of ``around`` about a thing h x w, which may be nowhere. Never empty."""
+    if thing.any() and rng.random() < around:
         return _around(rng, thing)
     return _anywhere(rng, *thing.shape)
 

@@ -90,14 +90,14 @@ def colour_encoder_(encoder: nn.Module) -> None:
 
 
 def build_unet() -> Net:
-    """About 6.7 million weights, with the inputs of an inpainting model (``holes``). No attention at
+    """About 8.5 million weights, with the inputs of an inpainting model (``holes``). No attention at
     the latents' own resolution: at 512 px it would cost more than all the rest."""
     unet = UNet2DConditionModel(
         sample_size=NATIVE_SIDE // LATENT_FACTOR,
         in_channels=INPUTS,
         out_channels=4,
         layers_per_block=1,
-        block_out_channels=(64, 128, 128),
+        block_out_channels=(128, 128, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=TEXT_WIDTH,

@@ -44,6 +44,11 @@ def _side(canvas: Canvas, x: float) -> str:
     return "right" if x > canvas.width * 0.6 else ""
 
 
+def _within(length: float, share: float, extent: float) -> float:
+    """A share of ``length`` as the middle of what is ``extent`` long, moved so that all of it can be seen."""
+    return float(np.clip(share * length, extent / 2, length - extent / 2))
+
+
 def _place(
     canvas: Canvas,
     rng: np.random.Generator,
@@ -145,7 +150,7 @@ def landscape(canvas: Canvas, rng: np.random.Generator) -> Scene:
         canvas.depth = int(90 + 140 * foot)
         thing = kinds[int(rng.integers(len(kinds)))]
         x = canvas.width * (0.2 + 0.3 * spot + rng.uniform(-0.06, 0.06))
-        size = unit * (rng.uniform(0.45, 0.85) if close else rng.uniform(0.2, 0.42))
+        size = unit * (rng.uniform(0.5, 0.85) if close else rng.uniform(0.28, 0.45))
         y = horizon + (canvas.height - horizon) * foot
         near.append(_place(canvas, rng, thing, x, max(y, size * 0.9), size))
     return Scene((*reversed(near), *reversed(mentions)), (setting, sky), time)
@@ -155,9 +160,9 @@ def portrait(canvas: Canvas, rng: np.random.Generator) -> Scene:
     """One thing that fills much of the picture, before one plain colour or sky and ground."""
     unit = min(canvas.width, canvas.height)
     thing = things.ALL[int(rng.integers(len(things.ALL)))]
-    size = unit * rng.uniform(0.35, 0.95)
-    x = canvas.width * np.clip(rng.normal(0.5, 0.14), 0.15, 0.85)
-    middle = canvas.height * np.clip(rng.normal(0.5, 0.1), 0.25, 0.75)
+    size = min(unit * rng.uniform(0.5, 0.95), canvas.width / thing.width)
+    x = _within(canvas.width, rng.normal(0.5, 0.14), size * thing.width)
+    middle = _within(canvas.height, rng.normal(0.5, 0.1), size)
     setting: tuple[Mention, ...]
     time = ""
     if thing in things.IN_SKY or thing in things.SHAPES or rng.random() < 0.5:
@@ -175,7 +180,7 @@ def portrait(canvas: Canvas, rng: np.random.Generator) -> Scene:
         floor = _water if thing in things.ON_WATER else _land
         setting = (floor(canvas, rng, horizon, time), sky)
     canvas.thing, canvas.depth = MAIN, 200
-    main = _place(canvas, rng, thing, float(x), float(middle + size / 2), size, 0.2)
+    main = _place(canvas, rng, thing, x, middle + size / 2, size, 0.2)
     return Scene((main,), setting, time)
 
 
@@ -186,16 +191,17 @@ def _apart(canvas: Canvas, rng: np.random.Generator, kinds: Sequence[Thing]) -> 
     paint = pick(rng)
     canvas.gradient(0, canvas.height, paint.rgb, shade(paint.rgb, 0.94), 20, 20)
     count = int(rng.choice([1, 2], p=[0.6, 0.4]))
-    centres = [rng.uniform(0.25, 0.75)] if count == 1 else [0.25, 0.75]
+    centres = [rng.uniform(0.2, 0.8)] if count == 1 else [0.25, 0.75]
     first = count - 1 if rng.random() < 0.15 else 0
     said: list[Mention] = []
     for order, centre in enumerate(centres):
         canvas.thing, canvas.depth = MAIN if order == first else OTHER, 200
         thing = kinds[int(rng.integers(len(kinds)))]
-        size = unit * (rng.uniform(0.3, 0.85) if count == 1 else rng.uniform(0.25, 0.48))
-        size *= min(1.0, 1.2 / thing.width)
-        y = canvas.height * rng.uniform(0.4, 0.6) + size / 2
-        said.append(_place(canvas, rng, thing, canvas.width * float(centre), float(y), size))
+        size = unit * (rng.uniform(0.45, 0.9) if count == 1 else rng.uniform(0.28, 0.46))
+        size = min(size, 0.92 * canvas.width / count / thing.width)
+        x = _within(canvas.width, centre, size * thing.width)
+        y = _within(canvas.height, rng.uniform(0.4, 0.6), size) + size / 2
+        said.append(_place(canvas, rng, thing, x, y, size))
     if first:
         said.reverse()
     return Scene(tuple(said), (Mention("background", paint.words),))
@@ -224,7 +230,7 @@ def still_life(canvas: Canvas, rng: np.random.Generator) -> Scene:
     for order, spot in enumerate(rng.permutation(spots)):
         canvas.thing, canvas.depth = OTHER if order else MAIN, 180
         thing = things.ON_TABLE[int(rng.integers(len(things.ON_TABLE)))]
-        size = unit * (rng.uniform(0.4, 0.75) if count == 1 else rng.uniform(0.25, 0.42))
+        size = unit * (rng.uniform(0.5, 0.8) if count == 1 else rng.uniform(0.32, 0.45))
         foot = edge + (canvas.height - edge) * rng.uniform(0.3, 0.75)
         x, s = canvas.width * float(spot), float(size)
         shadow = mix(table.rgb, (20, 20, 30), 0.35)
@@ -283,3 +289,21 @@ OUTLINES: Kinds = ((shapes, 0.8), (group, 0.2))
 """The lesson in which nothing but the word for a shape tells one picture from another."""
 THINGS: Kinds = ((specimens, 0.8), (group, 0.2))
 """The same for every thing that can be painted."""
+
+
+def overpainted(canvas: Canvas, rng: np.random.Generator) -> Scene:
+    """Any of those, and over it one thing more, which alone is told: what a selection anywhere in a
+    picture shows once something new was asked for in it."""
+    beneath, _ = KINDS[int(rng.choice(len(KINDS), p=[share for _, share in KINDS]))]
+    beneath(canvas, rng)
+    canvas.forget_things()
+    canvas.thing, canvas.depth = MAIN, 235
+    thing = things.ALL[int(rng.integers(len(things.ALL)))]
+    size = min(canvas.width, canvas.height) * rng.uniform(0.3, 0.65) / max(1.0, thing.width)
+    x = _within(canvas.width, rng.uniform(), size * thing.width)
+    y = _within(canvas.height, rng.uniform(), size) + size / 2
+    return Scene((_place(canvas, rng, thing, x, y, size, 0.1),), ())
+
+
+OVERPAINTED: Kinds = ((overpainted, 1.0),)
+"""The lesson for selections. A whole picture of this kind is nothing that anybody asks for."""

@@ -78,7 +78,7 @@ def _star(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
 
 def _boat(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
     sail = rgb if rng.random() < 0.7 else mix(NAMED["white"], rgb, 0.08)
-    f.box(-0.02, 0.25, 0.02, 0.98, shade(NAMED["brown"], 0.8))
+    f.box(-0.03, 0.25, 0.03, 0.98, shade(NAMED["brown"], 0.8))
     f.polygon([(0.05, 0.34), (0.44, 0.36), (0.05, 0.95)], sail)
     f.polygon([(-0.05, 0.34), (-0.34, 0.36), (-0.05, 0.86)], shade(sail, 0.88))
     f.polygon([(-0.55, 0.29), (0.55, 0.29), (0.38, 0.02), (-0.38, 0.02)], rgb)
@@ -96,27 +96,27 @@ def _house(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
 
 
 def _tree(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
-    f.box(-0.05, 0, 0.05, 0.45, shade(NAMED["brown"], 0.85))
+    f.box(-0.08, 0, 0.08, 0.45, shade(NAMED["brown"], 0.85))
     if rng.random() < 0.4:
-        for low, wide in ((0.2, 0.36), (0.42, 0.3), (0.63, 0.22)):
+        for low, wide in ((0.2, 0.42), (0.42, 0.34), (0.63, 0.25)):
             f.polygon([(-wide, low), (wide, low), (0, low + 0.38)], shade(rgb, 0.8 + low / 2.5))
         return
-    f.ellipse(0, 0.65, 0.36, 0.34, rgb)
+    f.ellipse(0, 0.65, 0.4, 0.34, rgb)
     f.ellipse(0.17, 0.54, 0.2, 0.18, shade(rgb, 0.8))
     f.ellipse(-0.12, 0.76, 0.16, 0.14, shade(rgb, 1.12))
 
 
 def _flower(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
     stem = NAMED["green"]
-    f.box(-0.025, 0, 0.025, 0.62, stem)
-    f.polygon([(0, 0.12), (0.24, 0.34), (0.2, 0.16)], stem)
-    f.polygon([(0, 0.06), (-0.24, 0.28), (-0.2, 0.1)], stem)
+    f.box(-0.045, 0, 0.045, 0.62, stem)
+    f.polygon([(0, 0.08), (0.28, 0.38), (0.26, 0.12)], stem)
+    f.polygon([(0, 0.02), (-0.28, 0.32), (-0.26, 0.06)], stem)
     turn = rng.uniform(0, 1)
     for petal in range(6):
         a = (petal + turn) * np.pi / 3
-        f.ellipse(float(0.19 * np.sin(a)), float(0.7 + 0.19 * np.cos(a)), 0.125, 0.125, rgb)
+        f.ellipse(float(0.21 * np.sin(a)), float(0.68 + 0.21 * np.cos(a)), 0.125, 0.125, rgb)
     heart = NAMED["yellow"] if rgb[0] < 220 or rgb[1] < 190 else NAMED["brown"]
-    f.ellipse(0, 0.7, 0.11, 0.11, heart)
+    f.ellipse(0, 0.68, 0.12, 0.12, heart)
 
 
 def _sun(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
@@ -159,11 +159,11 @@ def _mountain(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
 
 
 def _apple(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
-    f.polygon([(-0.02, 0.78), (0.05, 1.0), (0.1, 0.98), (0.03, 0.76)], shade(NAMED["brown"], 0.8))
+    f.polygon([(-0.03, 0.78), (0.03, 1.02), (0.12, 1.0), (0.04, 0.76)], shade(NAMED["brown"], 0.8))
     f.ellipse(-0.17, 0.43, 0.3, 0.42, rgb)
     f.ellipse(0.17, 0.43, 0.3, 0.42, shade(rgb, 0.88))
     f.ellipse(-0.02, 0.4, 0.3, 0.39, rgb)
-    f.ellipse(0.2, 0.9, 0.15, 0.07, NAMED["green"])
+    f.ellipse(0.24, 0.91, 0.19, 0.09, NAMED["green"])
     f.ellipse(-0.2, 0.6, 0.07, 0.1, shade(rgb, 1.4))
 
 
@@ -200,8 +200,8 @@ def _bottle(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
 def _vase(f: Frame, rgb: Rgb, rng: np.random.Generator) -> None:
     f.polygon([(-0.16, 0), (0.16, 0), (0.32, 0.4), (-0.32, 0.4)], rgb)
     f.ellipse(0, 0.44, 0.34, 0.28, rgb)
-    f.polygon([(-0.2, 0.62), (0.2, 0.62), (0.11, 0.84), (-0.11, 0.84)], rgb)
-    f.polygon([(-0.11, 0.82), (0.11, 0.82), (0.22, 0.99), (-0.22, 0.99)], shade(rgb, 0.85))
+    f.polygon([(-0.22, 0.62), (0.22, 0.62), (0.1, 0.8), (-0.1, 0.8)], rgb)
+    f.polygon([(-0.1, 0.78), (0.1, 0.78), (0.28, 0.99), (-0.28, 0.99)], shade(rgb, 0.85))
     f.ellipse(-0.16, 0.46, 0.06, 0.14, shade(rgb, 1.4))
 
 

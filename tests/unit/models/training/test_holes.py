@@ -49,6 +49,16 @@ def test_many_holes_are_a_selection_around_the_thing() -> None:
     assert (chance[anywhere.mean((1, 2, 3)) < 1] > 0.85).float().mean() < 0.5
 
 
+def test_a_lesson_about_selections_has_all_its_holes_around_the_thing() -> None:
+    things = torch.zeros(500, 1, 16, 24)
+    things[:, :, 4:9, 14:18] = 1
+    holes = draw_holes(np.random.default_rng(3), torch.zeros(500, 4, 16, 24), things, True)
+    assert holes.shape == (500, 1, 16, 24) and holes.dtype == torch.float32
+    within = (holes * things).sum((1, 2, 3)) / things.sum((1, 2, 3))
+    assert within.min() > 0.9
+    assert holes.mean((1, 2, 3)).max() < 0.6
+
+
 def test_the_loss_is_about_the_hole() -> None:
     holes = torch.zeros(1, 1, 4, 4)
     holes[..., :2] = 1

@@ -116,3 +116,34 @@ def test_counted_things_are_as_many_as_said() -> None:
         seen.add(thing.count)
         assert p.mask.max() == 255
     assert seen == {1, 2, 3}
+
+
+def test_a_single_thing_is_large_and_nearly_all_of_it_is_there() -> None:
+    heights, cut = [], 0
+    for seed in range(60):
+        painting = paint(seed, 128, 128, 1, ((scenes.specimens, 1.0),))
+        if len(painting.scene.things) > 1:
+            continue
+        solid = painting.mask >= 128
+        heights.append(np.ptp(np.flatnonzero(solid.any(1))) / 128)
+        cut += int(solid[:, 0].sum() + solid[:, -1].sum() > 13)
+    assert len(heights) > 20
+    assert min(heights) > 0.25
+    assert np.median(heights) > 0.5
+    assert cut <= len(heights) // 10
+
+
+def test_of_an_overpainted_picture_only_what_was_added_is_told_and_masked() -> None:
+    crowded = 0
+    for seed in range(40):
+        added = paint(seed, 128, 128, 4, scenes.OVERPAINTED)
+        (thing,) = added.scene.things
+        assert not added.scene.setting
+        assert all(thing.noun in caption for caption in added.captions)
+        rows, columns = (np.flatnonzero((added.mask >= 128).any(axis)) for axis in (1, 0))
+        assert 0.1 * 128 < np.ptp(rows) <= 0.67 * 128
+        assert 0.08 * 128 < np.ptp(columns) <= 0.67 * 128
+        edges = np.abs(np.diff(added.image.astype(int), axis=0)).max(-1) > 60
+        edges[max(0, rows[0] - 2) : rows[-1] + 2, max(0, columns[0] - 2) : columns[-1] + 2] = False
+        crowded += int(edges.sum() > 10)
+    assert crowded > 15  # there is more in it than that thing and a backdrop
