@@ -20,7 +20,7 @@ from bridge.models.training.obey import THINGS, colour_on_backdrop, named
 from bridge.models.training.painter import Painting as Painted
 from bridge.models.training.painter import paint
 from bridge.models.training.results import Figure, Rate, figure, rate
-from bridge.models.training.sampler import Sampling, generate, generated
+from bridge.models.training.sampler import Sampling, generated
 from bridge.presets import DEFAULT_PRESET, ModelFolder, load_presets
 from krita_plugin.krita_bridge.wire.geometry import Bounds, Extent
 from krita_plugin.krita_bridge.wire.messages import PaintRequest
@@ -135,14 +135,12 @@ def sizes(folder: Path, count: int) -> list[Rate]:
 
 def strengths(pipe: Net, count: int, how: Sampling) -> list[Rate]:
     """Image to image: the mean change grows from strength 0.25 to 0.5 to 0.75 to 1."""
-    starts = np.stack(
-        [paint(HELD_OUT + 7000 + i, how.width, how.height).image for i in range(count)]
-    )
+    starts = [paint(HELD_OUT + 7000 + i, how.width, how.height).image for i in range(count)]
     prompts = ["a red house on green grass under a blue sky"] * count
-    seeds = [HELD_OUT + i for i in range(count)]
     changes = []
     for strength in (0.25, 0.5, 0.75, 1.0):
-        images = generate(pipe, prompts, seeds, how, starts, strength=strength)
-        changes.append(np.abs(images.astype(float) - starts).mean((1, 2, 3)))
+        images = generated(pipe, prompts, how, starts, strength=strength)
+        pairs = zip(images, starts, strict=True)
+        changes.append([np.abs(image.astype(float) - start).mean() for image, start in pairs])
     rising = np.all(np.diff(np.stack(changes), axis=0) > 0, axis=0).tolist()
     return [rate("image to image: change grows with strength", list(rising))]

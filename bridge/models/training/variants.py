@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bridge.models.training.networks import Net
 from bridge.models.training.painter import paint
 from bridge.models.training.paintings import depths_of
 from bridge.models.training.results import Figure, Rate, figure
-from bridge.models.training.sampler import Sampling, generate, load
+from bridge.models.training.sampler import Image, Sampling, generated, load
 
 FEW = Sampling(steps=4, guidance=1.0)
 FEW_STEPS = "few_steps.safetensors"
@@ -118,6 +119,6 @@ def word_warmth(folder: Path, count: int) -> list[Figure]:
     ]
 
 
-def _plain(pipe: Net, count: int, added: str) -> NDArray[np.uint8]:
+def _plain(pipe: Net, count: int, added: str) -> Iterator[Image]:
     prompts = [PLAIN[i % len(PLAIN)] + added for i in range(count)]
-    return generate(pipe, prompts, [HELD_OUT + i for i in range(count)], Sampling())
+    return generated(pipe, prompts, Sampling())

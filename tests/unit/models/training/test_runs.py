@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from bridge.models.training.export import EMBEDDED, export
 from bridge.models.training.loop import PartRun
 from bridge.models.training.networks import build_text_encoder, build_unet, build_vae
 from bridge.models.training.sampler import Sampling, generate, load
+from bridge.models.training.scenes import OVERPAINTED
 from bridge.models.training.schedule import Average, learning_rate
 from bridge.models.training.tokens import load_tokenizer, write_tokenizer
 
@@ -56,6 +58,23 @@ def test_shards_hold_equal_pixels_whatever_their_size() -> None:
     for number in range(len(dataset.SIZES)):
         pixels = sum(painting.mask.size for painting in dataset.paintings_of(number))
         assert 0.85 * dataset.PIXELS_PER_SHARD < pixels <= dataset.PIXELS_PER_SHARD
+
+
+def _smallest_and_largest_hole(cache: Path, number: int) -> tuple[float, float]:
+    """Shares of the picture, over the first four batches of the only shard that this rank reads."""
+    write_tokenizer(cache / "tokenizer")
+    run = DenoiserRun(cache, images=0, shards=number + 1, rank=number, ranks=number + 1)
+    batches = denoiser._batches(run, load_tokenizer(cache / "tokenizer"), 0)
+    shares = torch.cat([batch.holes.mean((1, 2, 3)) for batch in islice(batches, 4)])
+    return shares.min().item(), shares.max().item()
+
+
+def test_only_the_lesson_about_selections_never_shows_a_whole_picture(tmp_path: Path) -> None:
+    lessons = [dataset.lesson_of(dozen * len(dataset.SIZES)) for dozen in range(5)]
+    selections = lessons.index(OVERPAINTED) * len(dataset.SIZES)
+    least, most = _smallest_and_largest_hole(tmp_path, selections)
+    assert 0 < least < most < 1
+    assert _smallest_and_largest_hole(tmp_path, 0)[1] == 1
 
 
 @pytest.mark.slow
